@@ -1,0 +1,60 @@
+# make demo: the whole story, with the real program, against a cloud on this machine
+# make test: everything that must hold; lint, types and import contracts are part of it
+.POSIX:
+.SUFFIXES:
+.PHONY: test demo lint types imports unit format lock bench clean
+
+BIN = .venv/bin
+AWS = .venv-aws
+export AGENTAUTH_TEST_AWS = $(CURDIR)/$(AWS)/bin/aws
+export RUFF_CACHE_DIR = .cache/ruff
+export HYPOTHESIS_STORAGE_DIRECTORY = .cache/hypothesis
+export PYTHONDONTWRITEBYTECODE = 1
+
+test: lint types imports unit
+
+demo: .venv/.ready
+	@$(BIN)/agentauth demo $(DEMO)
+
+lint: .venv/.ready
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+
+types: .venv/.ready
+	@$(BIN)/mypy --no-error-summary
+
+imports: .venv/.ready
+	@$(BIN)/lint-imports --cache-dir .cache/import-linter
+
+unit: .venv/.ready $(AWS)/.ready
+	@rm -f .cache/coverage*
+	@$(BIN)/python -m pytest -n 2 -q $(TESTS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+format: .venv/.ready
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+# the versions that development and continuous integration use
+lock: .venv/.ready
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || true
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --group dev -o requirements-dev.txt pyproject.toml
+	@echo 'awscli' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-header -o requirements-aws.txt -
+
+bench: .venv/.ready
+	@$(BIN)/python tests/bench/start.py
+
+clean:
+	@rm -rf .venv $(AWS) .cache dist
+
+.venv/.ready: requirements-dev.txt .ci/environment
+	@echo 'setting up .venv (once)' >&2
+	@.ci/environment .venv requirements-dev.txt .
+
+# the AWS CLI as a consumer, in an environment of its own: it pins botocore
+$(AWS)/.ready: requirements-aws.txt .ci/environment
+	@echo 'setting up $(AWS) (once)' >&2
+	@.ci/environment $(AWS) requirements-aws.txt
