@@ -1,0 +1,258 @@
+"""The nouns: what is handed from step to step. Values only; nothing here decides or acts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from agentauth_cli.secret import SecretMapping
+
+Kind = Literal["user", "agent", "service"]
+Auth = Literal["jwt", "api_key", "ci", "os"]
+Unit = Literal["minute", "hour", "day", "week", "month"]
+Metric = Literal["tokens", "cost", "requests", "leases"]
+KINDS: tuple[Kind, ...] = ("user", "agent", "service")
+AUTHS: tuple[Auth, ...] = ("jwt", "api_key", "ci", "os")
+
+ISSUER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+RESERVED_ISSUERS = frozenset({"key", "os", "group", "kind"})
+
+
+class Decision(StrEnum):
+    """The answer of a policy."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class ProviderType(StrEnum):
+    """Whose credentials can be asked for."""
+
+    AWS = "aws"
+    GCP = "gcp"
+    OPENAI = "openai"
+    HUGGINGFACE = "huggingface"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking, verified.
+
+    `id` is ``issuer/subject``; `groups` have the same form. `claims` are the verified ones.
+    `authenticated_at` is None where unknown; `actor` is the id of who acts for it (RFC 8693).
+    """
+
+    id: str
+    name: str
+    kind: Kind = "user"
+    auth: Auth = "jwt"
+    groups: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    authenticated_at: datetime | None = None
+    expires_at: datetime | None = None
+    actor: str | None = None
+
+    @property
+    def issuer(self) -> str:
+        """The part before the first slash."""
+        return self.id.partition("/")[0]
+
+    @property
+    def user_id(self) -> str:
+        """The subject: the part after the first slash."""
+        return self.id.partition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is to be done, in the policy's words: ``provider.resource_type.verb``."""
+
+    verb: str
+    provider: str
+    resource_type: str
+
+    def __str__(self) -> str:
+        return f"{self.provider}.{self.resource_type}.{self.verb}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """What it is to be done to. `identifier` is what policies compare."""
+
+    provider: str
+    resource_type: str
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to a policy. A `resource` that ends in ``*`` is a scope."""
+
+    principal: Principal
+    action: str
+    resource: str
+    tool: str
+    environment: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """`count` requests in `period` seconds."""
+
+    count: int
+    period: int
+
+    def __str__(self) -> str:
+        unit = {1: "second", 60: "minute", 3600: "hour", 86400: "day"}[self.period]
+        return f"{self.count}/{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """What holds if an answer is used, and the rule it came from (of equals, the smallest id).
+
+    For ``rate_limit``, ``models`` and ``delivery`` there is one of these for each rule that says
+    so, in the order of the rules' ids.
+    """
+
+    value: Any
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearestMiss:
+    """The allow rule that came closest, and the parts of it that failed, in the rule's order."""
+
+    rule: str
+    parts: tuple[str, ...]
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyDecision:
+    """The answer: `rule` decided it, `rules` are all that had a part in it.
+
+    `obligations` are lists by name: one entry for the single-valued ones (see `Obligation`).
+    `policy` is the digest of the files that it was decided by, empty where there were none.
+    """
+
+    decision: Decision
+    reason: str
+    rule: str = ""
+    rules: tuple[str, ...] = ()
+    obligations: Mapping[str, tuple[Obligation, ...]] = field(default_factory=dict, hash=False)
+    nearest: NearestMiss | None = None
+    policy: str = ""
+
+    def limit(self, name: str) -> Obligation | None:
+        """Return the obligation `name` that holds one value, or None: no limit."""
+        return next(iter(self.obligations.get(name, ())), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Some actions on some resource: `actions` for the policy, `permissions` for the provider."""
+
+    actions: tuple[str, ...]
+    permissions: tuple[str, ...]
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRequest:
+    """What a broker is asked to mint.
+
+    `action` is the provider's permission (``s3:PutObject``), never a policy action; `max_duration`
+    is in seconds. A tool with several grants, or several permissions, gives `grants` instead of
+    `action` and `resource`. `role` takes the place of the environment's template.
+    """
+
+    tool_name: str
+    provider: ProviderType
+    action: str = ""
+    resource: str = ""
+    max_duration: int = 900
+    grants: tuple[Grant, ...] = ()
+    role: str | None = None
+    lease: str | None = None
+
+    @property
+    def narrowed(self) -> tuple[Grant, ...]:
+        """The grants, also where they were given as one action on one resource."""
+        return self.grants or (Grant((), (self.action,), self.resource),)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time that a limit holds for, in UTC: from `start` up to, not including, `end`."""
+
+    unit: Unit
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request takes from one counter: the ledger refuses it where `limit` is passed.
+
+    `window` is a calendar window for budgets, a `Rate` for rate limits. `amount` and `limit` are
+    tokens, micro-dollars, requests or leases, as `metric` says. `source` names the budget or rule.
+    """
+
+    counter: str
+    metric: Metric | Literal["rate"]
+    window: Window | Rate
+    amount: int
+    limit: int
+    source: str
+
+
+LeaseState = Literal[
+    "pending", "orphaned", "active", "expired", "undelivered", "settled", "released"
+]
+"""`orphaned` is a pending lease whose process is gone, `expired` an active one not settled yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One credential, from its reservation to its end.
+
+    `ends_at` is when the ledger settles or releases it: for a pending one its time to live, then
+    the end of its credential. `process` is pid and start time of who reserved it.
+    """
+
+    id: str
+    principal: str
+    tool: str
+    provider: str
+    environment: str
+    resource: str
+    reserved_at: datetime
+    ends_at: datetime
+    state: LeaseState = "pending"
+    actor: str | None = None
+    process: str = ""
+    credential_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderCredential:
+    """A short-lived credential. `credentials` are plain strings behind a masked mapping.
+
+    `credential_id` is a public id of it (for AWS the access key id), `narrowed` says in the
+    provider's own words what it was cut down to.
+    """
+
+    provider: ProviderType
+    credential_type: str
+    credentials: SecretMapping
+    expires_at: datetime
+    credential_id: str = ""
+    narrowed: str = ""

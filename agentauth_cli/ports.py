@@ -1,0 +1,99 @@
+"""What the core asks of the world. Types only: implementations do not inherit from these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from agentauth_cli.model import (
+        Charge,
+        Lease,
+        Principal,
+        ProviderCredential,
+        ToolRequest,
+    )
+    from agentauth_cli.policy.switches import Switch
+
+Clock = Callable[[], datetime]
+"""The time, aware, in UTC."""
+
+Record = Mapping[str, Any]
+"""The fields of an audit record that the caller knows; the ledger adds seq, at, node and pid."""
+
+
+class IdentityVerifier(Protocol):
+    """Something presented → who that is."""
+
+    def authenticate(self) -> Principal:
+        """Return the principal. Raises AuthenticationError, with a reason, for anything less."""
+        ...
+
+
+class CredentialBroker(Protocol):
+    """Mints at one provider, for one environment."""
+
+    min_duration: int
+    max_duration: int
+
+    def vend_credential(
+        self, principal: Principal, tool_request: ToolRequest
+    ) -> ProviderCredential:
+        """Mint a credential that can do what the request says and no more.
+
+        Called by hand this is the minting alone: no switch, policy, budget or audit.
+        Raises ProviderError, or SourceCredentialError where there is nothing to mint with.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """Counters, leases, switches and the audit chain, in one transaction a step.
+
+    Every method raises StateError where it cannot read or write; then nothing has changed.
+    """
+
+    def switches(self) -> Sequence[Switch]:
+        """Return the switches that it remembers."""
+        ...
+
+    def reserve(self, lease: Lease, charges: Sequence[Charge], record: Record) -> None:
+        """Apply all charges or none; write the pending lease and the record.
+
+        Raises LimitError for the first charge that would go over.
+        """
+        ...
+
+    def issue(
+        self,
+        lease: Lease,
+        record: Record,
+        recheck: Callable[[Sequence[Switch]], None],
+    ) -> None:
+        """Call `recheck` with the switches as they stand; then lease active, record written.
+
+        `lease.ends_at` and `lease.credential_id` are the credential's. What `recheck` raises
+        leaves the lease as it was.
+        """
+        ...
+
+    def peek(self, charges: Sequence[Charge], now: datetime) -> None:
+        """Raise the LimitError that these charges would meet now; change nothing."""
+        ...
+
+    def release(self, lease_id: str, record: Record) -> None:
+        """Give back what a pending lease holds (not rates), and write the record."""
+        ...
+
+    def undelivered(self, lease_id: str, record: Record) -> None:
+        """Note that an active lease's credential never reached its caller."""
+        ...
+
+    def append(self, record: Record) -> None:
+        """Write one record."""
+        ...
+
+    def append_thinned(self, peer: str, record: Record) -> None:
+        """Write the record, at most one a minute for a peer; the next says how many were not."""
+        ...

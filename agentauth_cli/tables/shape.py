@@ -1,0 +1,271 @@
+"""What a file may hold: tables of defined keys, lists, values. All errors are found at once.
+
+A shape reads a parsed value and returns what the program works with. What is wrong is put into a
+list of problems, never raised, so that one reading finds everything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+At = tuple[str | int, ...]
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 32
+_TOO_DEEP = "tables and arrays nested deeper than 32"
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
+_LONGEST_TYPED = 64
+"""So much of a name is compared with the known ones: comparing takes quadratic time."""
+
+_KEY = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_DEEP_KEY = re.compile(
+    rf"(?:^|[\[{{,])[ \t]*+{_KEY}(?:\.[ \t]*+{_KEY}){{{MAX_DEPTH},}}+[=\]]", re.MULTILINE
+)
+"""A dotted key of more parts than may be nested. `tomllib` takes quadratic time for those."""
+
+_KINDS: dict[type, str] = {
+    str: "a string",
+    bool: "true or false",
+    int: "an integer",
+    float: "a float",
+    dict: "a table",
+    list: "an array",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error of one file. `entry` is the id or name of the rule, switch, budget … it is in."""
+
+    file: str
+    at: At
+    message: str
+    entry: str = ""
+    line: int = 0
+    column: int = 0
+
+    @property
+    def key(self) -> str:
+        """The key as a person would write it: ``rule.resources``."""
+        return ".".join(str(part) for part in self.at if isinstance(part, str))
+
+    def __str__(self) -> str:
+        entry = f" in {self.entry!r}" if self.entry else ""
+        key = f" {self.key}" if self.key else ""
+        return f"{self.file}:{self.line}:{key}{entry}: {self.message}"
+
+
+Found = list[tuple[At, str]]
+"""The problems of one reading: where, and what."""
+
+
+class Shape(Protocol):
+    """Something that a value of a file can be."""
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return what the value means; add to `found` what is wrong with it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A single value. `parse` returns its meaning, or raises ValueError with what was expected."""
+
+    parse: Callable[[Any], Any]
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return the parsed value, None where it is wrong."""
+        try:
+            return self.parse(value)
+        except ValueError as error:
+            found.append((at, str(error)))
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """An array, of at least one entry."""
+
+    entry: Shape
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return a tuple."""
+        if not isinstance(value, list):
+            found.append((at, f"expected an array, got {kind(value)}"))
+            return ()
+        if not value:
+            found.append((at, "an empty array: leave the key out"))
+        return tuple(self.entry.read(one, (*at, i), found) for i, one in enumerate(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a table: its shape, whether it must be there, and what it is if it is not."""
+
+    shape: Shape
+    required: bool = False
+    default: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with defined keys, read to a dict that has each of them."""
+
+    keys: Mapping[str, Key]
+    check: Callable[[dict[str, Any]], Sequence[tuple[str, str]]] | None = None
+    """What must hold between keys: returns (key, message) pairs. Asked only where all are right."""
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return a dict of all defined keys, defaults filled in."""
+        if not _is_table(value, at, found):
+            return {}
+        before = len(found)
+        for name in value.keys() - self.keys.keys():
+            found.append(((*at, name), f"unknown key {name!r}{did_you_mean(name, self.keys)}"))
+        result = {}
+        for name, key in self.keys.items():
+            result[name] = key.default
+            if name in value:
+                result[name] = key.shape.read(value[name], (*at, name), found)
+            elif key.required:
+                found.append((at, f"missing key {name!r}"))
+        if self.check and len(found) == before:
+            found.extend(((*at, name), message) for name, message in self.check(result))
+        return result
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A table whose keys are names that the user gives; all entries of one shape."""
+
+    entry: Shape
+    name: Callable[[str], Any] = field(default=str)
+    """Raises ValueError where a name is not one."""
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return a dict by name."""
+        if not _is_table(value, at, found):
+            return {}
+        result = {}
+        for name, entry in value.items():
+            try:
+                self.name(name)
+            except ValueError as error:
+                found.append(((*at, name), str(error)))
+            result[name] = self.entry.read(entry, (*at, name), found)
+        return result
+
+
+def _is_table(value: object, at: At, found: Found) -> bool:
+    if not isinstance(value, dict):
+        found.append((at, f"expected a table, got {kind(value)}"))
+        return False
+    if not value and at:
+        found.append((at, "an empty table: leave the key out"))
+    return True
+
+
+def kind(value: object) -> str:
+    """Return in words what kind of TOML value this is."""
+    return _KINDS.get(type(value), "a date or time")
+
+
+def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return ``: did you mean `x`?`` for the nearest known name, else nothing."""
+    near = difflib.get_close_matches(name[:_LONGEST_TYPED], list(known), 1, 0.6)
+    return f": did you mean `{near[0]}`?" if near else ""
+
+
+class Document:
+    """One file, parsed, with all that is wrong with it. `file` is the name that problems carry."""
+
+    def __init__(self, file: str, content: bytes) -> None:
+        self.file = file
+        self.found: Found = []
+        self.data, self.text, self.broken = _parse(file, content)
+
+    def read(self, shape: Table) -> dict[str, Any]:
+        """Return the values by their shape; where problems() has any, they are not to be used."""
+        values: dict[str, Any] = {} if self.broken else shape.read(self.data, (), self.found)
+        return values
+
+    def problems(self) -> list[Problem]:
+        """Return all that is wrong, with lines and entries, in the order of the file."""
+        if self.broken:
+            return [self.broken]
+        if not self.found:
+            return []
+        from agentauth_cli.tables.lines import places
+
+        placed = places(self.text, [at for at, _ in self.found])
+        problems = [
+            Problem(self.file, at, message, _entry(self.data, at), line, column)
+            for (at, message), (line, column) in zip(self.found, placed, strict=True)
+        ]
+        return sorted(problems, key=lambda one: (one.line, one.column, one.message))
+
+
+def _entry(data: Mapping[str, Any], at: At) -> str:
+    match at:
+        case (str(kind_of), int(index), *_):
+            entry = data[kind_of][index]
+            label = entry.get("id", entry.get("name", "")) if isinstance(entry, dict) else ""
+            return label if isinstance(label, str) else ""
+    return ""
+
+
+def _parse(file: str, content: bytes) -> tuple[dict[str, Any], str, Problem | None]:
+    import tomllib
+
+    nothing = Problem(file, (), "", "", 1, 1)
+    if len(content) > MAX_BYTES:
+        return {}, "", replace(nothing, message="larger than 16 MiB")
+    try:
+        text = content.decode("utf-8").replace("\r\n", "\n")
+        if deep := _DEEP_KEY.search(text):
+            line = text.count("\n", 0, deep.end()) + 1
+            return {}, "", replace(nothing, message=_TOO_DEEP, line=line)
+        data = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return {}, "", replace(nothing, message="not UTF-8", line=line)
+    except tomllib.TOMLDecodeError as error:
+        line, column = _error_place(str(error), text)
+        message = "not TOML: " + _TOML_PLACE.sub("", str(error))
+        return {}, "", replace(nothing, message=message, line=line, column=column)
+    except (RecursionError, ValueError):  # deep nesting; an integer of thousands of digits
+        message = "nested deeper than 32, or a number with too many digits"
+        return {}, "", replace(nothing, message=message)
+    if _deeper_than(data, MAX_DEPTH):
+        return {}, "", replace(nothing, message=_TOO_DEEP)
+    return data, text, None
+
+
+def _error_place(message: str, text: str) -> tuple[int, int]:
+    match = _TOML_PLACE.search(message)
+    if match and match[1]:
+        return int(match[1]), int(match[2])
+    return text.count("\n") + (not text.endswith("\n")), 1
+
+
+def _deeper_than(data: object, limit: int) -> bool:
+    level = _nested([data])
+    for _ in range(limit):
+        inner: list[Any] = []
+        for one in level:
+            inner.extend(_nested(one))
+        if not inner:
+            return False
+        level = inner
+    return True
+
+
+def _nested(value: Any) -> list[Any]:
+    members = value.values() if isinstance(value, dict) else value
+    return [one for one in members if isinstance(one, dict | list)]
