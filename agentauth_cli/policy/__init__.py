@@ -1,0 +1,1 @@
+"""May they, and under what limits. Pure: no file, clock, network or database."""
