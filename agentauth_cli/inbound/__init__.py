@@ -1,0 +1,1 @@
+"""Proof in, `Principal` out: tokens, keys of issuers, the OS account, and which of them counts."""

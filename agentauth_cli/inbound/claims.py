@@ -1,0 +1,220 @@
+"""The claims of a token whose signature is good → a principal. Pure.
+
+`principal` raises AuthenticationError with one of these reasons:
+
+audience    audience_refused
+time        expiry_missing, time_form, expired, not_yet_valid, issued_in_future, life_too_long
+identity    subject_refused, name_refused, groups_refused, actor_refused
+conditions  email_unverified, requirement_unmet
+
+An error names claims, never their values.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.model import Principal
+from agentauth_cli.secret import printable
+
+if TYPE_CHECKING:
+    from agentauth_cli.inbound.jwt import Issuer
+
+LEEWAY = 30
+MAX_LIFE = 24 * 60 * 60
+MAX_TEXT = 256
+
+_END_OF_TIME = 253_402_300_799  # the last second of the year 9999, which a datetime can hold
+_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_SPECIAL = ("*", "?", "\\", "${")  # they mean something in policies and resources
+_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """Return a value out of a token for an error: escaped, and cut to 80 characters."""
+    if not isinstance(value, str):
+        return "(missing)" if value is None else "(not a string)"
+    return f'"{printable(value[:_SHOWN])[:_SHOWN]}"'
+
+
+def text_fault(value: object) -> str | None:
+    """Return what forbids this value as a subject, name or group; None where nothing does."""
+    if not isinstance(value, str):
+        return "is missing" if value is None else "is not a string"
+    if not 1 <= len(value) <= MAX_TEXT:
+        return f"is not 1 to {MAX_TEXT} characters long"
+    if value != value.strip():
+        return "begins or ends with a space"
+    if any(special in value for special in _SPECIAL):
+        return "holds *, ?, \\ or ${"
+    if any(unicodedata.category(char) in _CATEGORIES for char in value):
+        return "holds an invisible character"
+    if not unicodedata.is_normalized("NFC", value):
+        return "is not in Unicode's form NFC"
+    return None
+
+
+def principal(
+    claims: Mapping[str, Any], issuer: Issuer, issuers: Sequence[Issuer], now: datetime
+) -> Principal:
+    """Return who the verified claims of this issuer speak of.
+
+    Raises AuthenticationError, with a reason of the table above.
+    """
+    _check_audience(claims.get("aud"), issuer.audience)
+    expires_at = _expiry(claims, now.timestamp())
+    _check_conditions(claims, issuer)
+    subject = _text(claims, issuer.subject_claim, "subject_refused")
+    return Principal(
+        id=f"{issuer.name}/{subject}",
+        name=subject
+        if issuer.name_claim is None
+        else _text(claims, issuer.name_claim, "name_refused"),
+        kind=issuer.kind,
+        auth="jwt",
+        groups=_groups(claims, issuer),
+        claims=_frozen(claims),
+        authenticated_at=_authenticated_at(claims.get("auth_time"), now.timestamp()),
+        expires_at=expires_at,
+        actor=_actor(claims["act"], issuer, issuers) if "act" in claims else None,
+    )
+
+
+def _check_audience(aud: object, audience: str) -> None:
+    named = [aud] if isinstance(aud, str) else aud
+    if (
+        not isinstance(named, list)
+        or not all(isinstance(one, str) for one in named)
+        or audience not in named
+    ):
+        raise AuthenticationError(
+            f"the token's audience is not {audience}",
+            reason="audience_refused",
+            hint="Ask the issuer for a token with that `aud`",
+        )
+
+
+def _expiry(claims: Mapping[str, Any], now: float) -> datetime:
+    """Return when the token ends. Raises AuthenticationError where now is outside its life."""
+    expires, begins, issued = (_seconds(claims, name) for name in ("exp", "nbf", "iat"))
+    if expires is None:
+        raise AuthenticationError("the token has no expiry", reason="expiry_missing")
+    if now >= expires + LEEWAY:
+        raise AuthenticationError(
+            "the token has expired", reason="expired", hint="Present a fresh one"
+        )
+    if begins is not None and now < begins - LEEWAY:
+        raise AuthenticationError("the token is not valid yet", reason="not_yet_valid")
+    if issued is not None and now < issued - LEEWAY:
+        raise AuthenticationError(
+            "the token was issued in the future", reason="issued_in_future", hint="Check the clock"
+        )
+    if expires - (now if issued is None else issued) > MAX_LIFE:
+        raise AuthenticationError("the token lives longer than 24 h", reason="life_too_long")
+    return datetime.fromtimestamp(expires, UTC)
+
+
+def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
+    if name not in claims:
+        return None
+    value = claims[name]
+    if not _is_time(value):
+        raise AuthenticationError(f"the token's `{name}` is not a time", reason="time_form")
+    return float(value)
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value < _END_OF_TIME  # type: ignore[operator]
+
+
+def _check_conditions(claims: Mapping[str, Any], issuer: Issuer) -> None:
+    # An e-mail address that its owner never confirmed must not become an id, a name (which
+    # resources are made of) or the fulfilment of a requirement.
+    used = {issuer.subject_claim, issuer.name_claim, *issuer.require}
+    if "email" in used and claims.get("email_verified") is not True:
+        raise AuthenticationError(
+            "the token's e-mail address is not verified (`email_verified`)",
+            reason="email_unverified",
+        )
+    for name, wanted in issuer.require.items():
+        if name not in claims or _json_text(claims[name]) != wanted:
+            raise AuthenticationError(
+                f"the token's `{name}` is not what issuer {issuer.name} requires",
+                reason="requirement_unmet",
+                hint=f"See `require` of [inbound.issuers.{issuer.name}]",
+            )
+
+
+def _json_text(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int) else None
+
+
+def _text(claims: Mapping[str, Any], name: str, reason: str) -> str:
+    value = claims.get(name)
+    fault = text_fault(value)
+    if fault is not None:
+        raise AuthenticationError(f"the token's `{name}` {fault}", reason=reason)
+    return str(value)
+
+
+def _groups(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
+    name = issuer.groups_claim
+    if name is None:
+        return ()
+    elsewhere = claims.get("_claim_names")
+    if elsewhere is not None and (not isinstance(elsewhere, dict) or name in elsewhere):
+        # OpenID Connect Core, 5.6.2: too many for the token. To a rule that forbids a group they
+        # would look like none.
+        raise AuthenticationError(
+            f"the token's `{name}` must be fetched elsewhere", reason="groups_refused"
+        )
+    value = claims.get(name, [])
+    if not isinstance(value, list):
+        raise AuthenticationError(f"the token's `{name}` is not a list", reason="groups_refused")
+    for group in value:
+        fault = text_fault(group)
+        if fault is not None:
+            raise AuthenticationError(
+                f"a group in the token's `{name}` {fault}", reason="groups_refused"
+            )
+    return tuple(f"{issuer.name}/{group}" for group in value)
+
+
+def _actor(act: object, issuer: Issuer, issuers: Sequence[Issuer]) -> str:
+    """Return the id of who acts for the principal (RFC 8693, 4.1)."""
+    if not isinstance(act, dict) or not act.keys() <= {"sub", "iss"}:
+        raise AuthenticationError(
+            "the token's `act` is not an object of `sub` and `iss`", reason="actor_refused"
+        )
+    fault = text_fault(act.get("sub"))
+    if fault is not None:
+        raise AuthenticationError(f"the `sub` in the token's `act` {fault}", reason="actor_refused")
+    iss = act.get("iss", issuer.issuer)
+    names = [one.name for one in issuers if one.issuer == iss]
+    if len(names) != 1:
+        raise AuthenticationError(
+            "the issuer in the token's `act` is not configured", reason="actor_refused"
+        )
+    return f"{names[0]}/{act['sub']}"
+
+
+def _authenticated_at(auth_time: Any, now: float) -> datetime | None:
+    if not _is_time(auth_time) or auth_time > now + LEEWAY:
+        return None
+    return datetime.fromtimestamp(auth_time, UTC)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({name: _frozen(one) for name, one in value.items()})
+    if isinstance(value, list):
+        return tuple(_frozen(one) for one in value)
+    return value

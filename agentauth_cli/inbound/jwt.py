@@ -1,0 +1,189 @@
+"""A signed token → who presents it (RFC 7519, by RFC 8725, and stricter where it costs nothing).
+
+`verify` raises AuthenticationError with one of these reasons:
+
+form        token_too_large, token_form, token_encoding, token_json
+header      algorithm_refused, kid_form, typ_refused, crit_refused, b64_refused
+issuer      issuer_unknown, issuer_ambiguous
+key         key_unknown, key_unfit, key_ambiguous, key_weak, and those of `jwks`
+signature   signature_invalid
+claims      those of `claims`
+
+Nothing of the token stands in an error but its issuer, key id, algorithm and type, escaped and cut.
+``jku``, ``x5u``, ``jwk`` and ``x5c`` of the header are never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.inbound.claims import principal, shown
+from agentauth_cli.inbound.jwk import ALGORITHMS, RSA_BITS
+from agentauth_cli.inbound.strict_json import decode_base64url, parse_object
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from agentauth_cli.inbound.jwk import Key
+    from agentauth_cli.model import Kind, Principal
+    from agentauth_cli.secret import Secret
+
+MAX_TOKEN = 16 * 1024
+
+_PARTS = 3
+_TYPES = frozenset({"jwt", "at+jwt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One of ``[inbound.issuers]``: whose tokens are believed, and what their claims mean.
+
+    `name` becomes the principal's issuer, `issuer` is the exact ``iss``. The keys come from
+    `jwks_file` (absolute), else `jwks_url`, else discovery. Without `name_claim` the name is the
+    subject, without `groups_claim` there are no groups. Each claim in `require` must have the value
+    given.
+    """
+
+    name: str
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    kind: Kind = "user"
+    subject_claim: str = "sub"
+    name_claim: str | None = None
+    groups_claim: str | None = None
+    require: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+Keys = Callable[[Issuer, str | None], "Sequence[Key]"]
+"""The keys of an issuer that have this key id; without one, all."""
+
+
+def verify(token: Secret, issuers: Sequence[Issuer], keys: Keys, now: datetime) -> Principal:
+    """Return who the token stands for.
+
+    Raises AuthenticationError, with a reason of the table above, for anything less than a good
+    token of one of the issuers; what `keys` raises goes through.
+    """
+    text = token.reveal()
+    header, unverified = _opened(text)
+    issuer = _issuer(unverified.get("iss"), issuers)
+    algorithm = _algorithm(header.get("alg"), issuer)
+    kid = _kid(header)
+    key = _one_key(keys(issuer, kid), algorithm, kid)
+    return principal(_signed_claims(text, key, algorithm), issuer, issuers, now)
+
+
+def _opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and payload, of which nothing is believed yet."""
+    if len(text) > MAX_TOKEN:
+        raise AuthenticationError(
+            f"the token is longer than {MAX_TOKEN} bytes", reason="token_too_large"
+        )
+    parts = text.split(".")
+    if len(parts) != _PARTS:
+        raise AuthenticationError(
+            "the token is not a signed JWT: it has not exactly three parts", reason="token_form"
+        )
+    try:
+        header, payload, _ = map(decode_base64url, parts)
+    except ValueError as error:
+        raise AuthenticationError(f"the token {error}", reason="token_encoding") from None
+    return _object(header, "header"), _object(payload, "payload")
+
+
+def _object(content: bytes, part: str) -> dict[str, Any]:
+    try:
+        return parse_object(content)
+    except ValueError as error:
+        raise AuthenticationError(f"the token's {part} {error}", reason="token_json") from None
+
+
+def _issuer(iss: object, issuers: Sequence[Issuer]) -> Issuer:
+    found = [issuer for issuer in issuers if issuer.issuer == iss]
+    if not found:
+        raise AuthenticationError(
+            f"the token's issuer {shown(iss)} is not configured",
+            reason="issuer_unknown",
+            hint="Its `iss` must equal `issuer` of an [inbound.issuers.NAME] in config.toml",
+        )
+    if len(found) > 1:
+        names = ", ".join(issuer.name for issuer in found)
+        raise AuthenticationError(
+            f"the token's issuer {shown(iss)} is configured more than once: {names}",
+            reason="issuer_ambiguous",
+            hint="Keep one of them in config.toml",
+        )
+    return found[0]
+
+
+def _algorithm(alg: object, issuer: Issuer) -> str:
+    if not isinstance(alg, str) or alg not in issuer.algorithms or alg not in ALGORITHMS:
+        raise AuthenticationError(
+            f"the token's algorithm {shown(alg)} is not one of issuer {issuer.name}",
+            reason="algorithm_refused",
+            hint=f"`algorithms` of [inbound.issuers.{issuer.name}] lists those that are",
+        )
+    return alg
+
+
+def _kid(header: Mapping[str, Any]) -> str | None:
+    """Return the key id, if any, of a header that asks for nothing unusual."""
+    if "crit" in header:
+        raise AuthenticationError("the token has critical extensions", reason="crit_refused")
+    if "b64" in header:
+        raise AuthenticationError("the token's payload is unencoded", reason="b64_refused")
+    if "typ" in header:
+        typ = header["typ"]
+        if not isinstance(typ, str) or typ.lower() not in _TYPES:
+            raise AuthenticationError(
+                f"the token's type {shown(typ)} is neither JWT nor at+jwt", reason="typ_refused"
+            )
+    kid = header.get("kid")
+    if "kid" in header and not isinstance(kid, str):
+        raise AuthenticationError("the token's key id is not a string", reason="kid_form")
+    return kid
+
+
+def _one_key(found: Sequence[Key], algorithm: str, kid: str | None) -> Key:
+    """Return the one key that can have made the signature.
+
+    Of several that fit none is tried: which of them decides would be chance (a set that holds one
+    key id twice, or a token without one).
+    """
+    named = "" if kid is None else f" {shown(kid)}"
+    if not found:
+        raise AuthenticationError(f"the issuer has no key{named}", reason="key_unknown")
+    fitting = [key for key in found if key.fits(algorithm)]
+    if not fitting:
+        raise AuthenticationError(
+            f"the issuer's key{named} is not one for {algorithm}", reason="key_unfit"
+        )
+    if len(fitting) > 1:
+        raise AuthenticationError(
+            f"the issuer has more than one key{named} for {algorithm}", reason="key_ambiguous"
+        )
+    if fitting[0].form == "RSA" and fitting[0].bits < RSA_BITS:
+        raise AuthenticationError(
+            f"the issuer's RSA key{named} has fewer than {RSA_BITS} bits", reason="key_weak"
+        )
+    return fitting[0]
+
+
+def _signed_claims(text: str, key: Key, algorithm: str) -> dict[str, Any]:
+    """Return the claims out of the very bytes that the signature covers."""
+    from jwt import PyJWS, PyJWTError
+
+    try:
+        payload = PyJWS([algorithm]).decode(text, key.public, [algorithm])
+    except (PyJWTError, TypeError, ValueError):
+        raise AuthenticationError(
+            "the token's signature is not that of its issuer", reason="signature_invalid"
+        ) from None
+    return _object(payload, "payload")

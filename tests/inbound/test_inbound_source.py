@@ -1,0 +1,208 @@
+"""Where identity comes from: the first source that is present decides."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.inbound.jwk import Key, parse
+from agentauth_cli.inbound.jwt import Issuer
+from agentauth_cli.inbound.os_account import OsAccount
+from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
+from support.issuer import signer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from agentauth_cli.ports import IdentityVerifier
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MADE = signer("ES256")
+OKTA = Issuer("okta", "https://login.example.test", "agentauth")
+OPEN = Inbound(os_login=True, issuers=(OKTA,))
+
+
+def token(subject: str = "alice") -> str:
+    """Return a good token for this subject."""
+    claims = {"iss": OKTA.issuer, "aud": "agentauth", "exp": NOW.timestamp() + 60}
+    return MADE.token(claims | {"sub": subject})
+
+
+def keys(_issuer: Issuer, _kid: str | None) -> list[Key]:
+    """Return the one key."""
+    key = parse(MADE.jwk())
+    assert key is not None
+    return [key]
+
+
+def look(inbound: Inbound = OPEN, /, **environ: str) -> Source:
+    """Find the source in this environment."""
+    return find(environ, inbound, keys, lambda: NOW)
+
+
+def refusal(inbound: Inbound = OPEN, /, **environ: str) -> str:
+    """Return the reason for which this environment gives nobody."""
+    with pytest.raises(AuthenticationError) as caught:
+        look(inbound, **environ).authenticate()
+    return caught.value.reason
+
+
+def test_a_source_is_an_identity_verifier() -> None:
+    """What is found is a verifier, as the core asks for one."""
+    verifier: IdentityVerifier = look(AGENTAUTH_TOKEN=token())
+    assert verifier.authenticate().id == "okta/alice"
+
+
+def test_a_token_decides() -> None:
+    """A token comes first, whatever else is there, and is not shown."""
+    inbound = Inbound(os_login=True, issuers=(OKTA,), ambient=(("github", "github-actions"),))
+    found = look(
+        inbound,
+        AGENTAUTH_TOKEN=token(),
+        AGENTAUTH_API_KEY="x",
+        GITHUB_ACTIONS="true",
+        AGENTAUTH_IDENTITY="other",
+    )
+    assert found.found == "AGENTAUTH_TOKEN"
+    assert found.authenticate().id == "okta/alice"
+    assert "eyJ" not in repr(found)
+
+
+def test_a_bad_token_is_not_replaced_by_the_os_account() -> None:
+    """A weaker source never stands in for a stronger one that failed."""
+    assert refusal(AGENTAUTH_TOKEN="x.y.z") == "token_encoding"
+    assert refusal(AGENTAUTH_TOKEN_FILE="/does/not/exist") == "token_file_unreadable"
+
+
+@pytest.mark.parametrize(
+    ("variable", "reason"),
+    [
+        ("AGENTAUTH_TOKEN", "token_form"),
+        ("AGENTAUTH_TOKEN_FILE", "token_file_unreadable"),
+        ("AGENTAUTH_API_KEY", "api_key_unavailable"),
+        ("AGENTAUTH_IDENTITY", "identity_unknown"),
+    ],
+)
+def test_an_empty_variable_is_present(variable: str, reason: str) -> None:
+    """A variable that is set but empty is present."""
+    assert refusal(**{variable: ""}) == reason
+
+
+def test_two_tokens_are_refused() -> None:
+    """AGENTAUTH_TOKEN and AGENTAUTH_TOKEN_FILE together are refused, also where one is empty."""
+    assert refusal(AGENTAUTH_TOKEN=token(), AGENTAUTH_TOKEN_FILE="/t") == "token_twice"
+    assert refusal(AGENTAUTH_TOKEN=token(), AGENTAUTH_TOKEN_FILE="") == "token_twice"
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_a_token_file_is_read_at_each_use(tmp_path: Path, end: str) -> None:
+    """The file is read at each use, without the newline at its end."""
+    path = tmp_path / "token"
+    path.write_text(token("alice") + end, newline="")
+    found = look(AGENTAUTH_TOKEN_FILE=str(path))
+    assert found.found == "AGENTAUTH_TOKEN_FILE"
+    assert found.authenticate().id == "okta/alice"
+    path.write_text(token("bob") + end, newline="")
+    assert found.authenticate().id == "okta/bob"
+
+
+def test_a_projected_token_file(tmp_path: Path) -> None:
+    """A token file may be a symbolic link and readable by all, as Kubernetes projects it."""
+    (tmp_path / "..data").mkdir()
+    (tmp_path / "..data" / "token").write_text(token())
+    (tmp_path / "..data" / "token").chmod(0o644)
+    (tmp_path / "token").symlink_to("..data/token")
+    assert look(AGENTAUTH_TOKEN_FILE=str(tmp_path / "token")).authenticate().id == "okta/alice"
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o646, 0o666])
+def test_a_token_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """A token file may not be written by group or others."""
+    path = tmp_path / "token"
+    path.write_text(token())
+    path.chmod(mode)
+    assert refusal(AGENTAUTH_TOKEN_FILE=str(path)) == "token_file_unsafe"
+
+
+def test_a_token_file_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    """A folder, a pipe (which nobody may ever write to) or a device is no token file."""
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    for path in (tmp_path, tmp_path / "pipe", "/dev/null"):
+        assert refusal(AGENTAUTH_TOKEN_FILE=str(path)) == "token_file_unsafe"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "token_form"),
+        (b"\n", "token_form"),
+        (b"\xff\xfe.\x00.\x80", "token_encoding"),
+        (b"." * 16_386, "token_too_large"),
+        (b"." * 16_387, "token_file_unreadable"),
+        (token().encode() + b"\n\n", "token_encoding"),
+        (b" " + token().encode(), "token_encoding"),
+    ],
+)
+def test_the_content_of_a_token_file(tmp_path: Path, content: bytes, reason: str) -> None:
+    """At most 16 KiB and one newline; anything else is refused."""
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    assert refusal(AGENTAUTH_TOKEN_FILE=str(path)) == reason
+
+
+def test_an_api_key_is_not_passed_over() -> None:
+    """AGENTAUTH_API_KEY is refused, not ignored, and comes before the platform."""
+    inbound = Inbound(os_login=True, ambient=(("github", "github-actions"),))
+    assert refusal(inbound, AGENTAUTH_API_KEY="aak_x", GITHUB_ACTIONS="1") == "api_key_unavailable"
+
+
+@pytest.mark.parametrize(
+    ("preset", "variable"), [(preset, one) for preset in PLATFORMS for one in PLATFORMS[preset]]
+)
+@pytest.mark.parametrize("value", ["true", ""])
+def test_a_platforms_job_is_not_its_os_account(preset: str, variable: str, value: str) -> None:
+    """Where the platform's own variables are there, its own token decides or nothing does."""
+    inbound = Inbound(os_login=True, ambient=(("ours", preset),))
+    assert refusal(inbound, **{variable: value}) == "ambient_unavailable"
+    assert refusal(inbound, **{variable: value}, AGENTAUTH_IDENTITY="x") == "ambient_unavailable"
+    assert look(inbound).found.startswith("OS account")
+    assert look(OPEN, **{variable: value}).found.startswith("OS account")
+
+
+def test_a_platform_that_we_do_not_know() -> None:
+    """Of a platform whose variables are not known, any place may be a job."""
+    assert refusal(Inbound(os_login=True, ambient=(("a", "new"),))) == "ambient_unavailable"
+
+
+@pytest.mark.parametrize("name", ["work", "Default", "default ", "os"])
+def test_another_identity_is_not_stored(name: str) -> None:
+    """An identity that is chosen by name and not stored is refused."""
+    assert refusal(AGENTAUTH_IDENTITY=name) == "identity_unknown"
+
+
+@pytest.mark.parametrize("environ", [{}, {"AGENTAUTH_IDENTITY": "default"}, {"USER": "root"}])
+def test_the_os_account_comes_last(environ: dict[str, str]) -> None:
+    """The OS account stands where nothing else is present and os_login is true."""
+    found = look(**environ)
+    assert found.found == f"OS account (uid {os.getuid()})"
+    assert found.authenticate().id.startswith("os/")
+
+
+def test_the_settings_of_the_os_account_count() -> None:
+    """What an OS account is, is what its settings say."""
+    name = look().authenticate().name
+    inbound = Inbound(os_login=True, os_accounts={name: OsAccount("agent", ("a",))})
+    assert look(inbound).authenticate().groups == ("os/a",)
+
+
+def test_nobody_is_logged_in() -> None:
+    """Without os_login there is nobody, and the hint names the ways."""
+    with pytest.raises(AuthenticationError, match="nobody is logged in") as caught:
+        look(Inbound(issuers=(OKTA,)), USER="root")
+    assert caught.value.reason == "no_identity"
+    assert re.search("AGENTAUTH_TOKEN .*AGENTAUTH_TOKEN_FILE.*os_login", caught.value.hint)
