@@ -1,0 +1,113 @@
+"""The credential that mints the others: from boto3's own chain, or one of its profiles.
+
+What fetches it (SSO, the metadata service, a chained profile) is botocore's own way out. It is
+never agentauth itself, and never a prompt.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import ConfigError, RecursionRefusedError, SourceCredentialError
+from agentauth_cli.secret import MASK, printable, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from boto3 import Session
+    from botocore.credentials import ReadOnlyCredentials
+
+INSIDE = "AGENTAUTH_INSIDE"
+_PROFILE = "profile:"
+_SHOWN = 200
+_OURSELVES = re.compile(r"(?:^|[\s/'\"])agentauth(?:_cli)?(?=$|[\s'\";&|])")
+
+
+def profile_of(source: str) -> str | None:
+    """Return the profile's name, None for boto3's own chain."""
+    if source == "ambient":
+        return None
+    name = source.removeprefix(_PROFILE)
+    if name == source or not name:
+        raise ConfigError(f"source {source!r} is not known", hint="Use ambient or profile:NAME")
+    return name
+
+
+def shown(text: str, source: ReadOnlyCredentials | None = None) -> str:
+    """Return what AWS says as it may be shown: redacted, escaped, at most 200 characters."""
+    for secret in (source.secret_key, source.token) if source else ():
+        if secret:
+            text = text.replace(secret, MASK)
+    return printable(redact(text))[:_SHOWN]
+
+
+def source_credential(profile: str | None) -> tuple[Session, ReadOnlyCredentials]:
+    """Return a session and the credential to mint with.
+
+    Raises SourceCredentialError where there is none or getting it would ask a person, and
+    RecursionRefusedError where it would come from agentauth.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError, LoginError, SSOError
+    from botocore.exceptions import TokenRetrievalError as TokenError
+
+    ambient = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE")
+    named = shown(shlex.quote(profile or ambient or "default"))
+    try:
+        session = boto3.Session(profile_name=profile)
+        # Keys in the environment come first in boto3's chain: then no profile is looked at.
+        if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
+            # boto3 itself has no way to a profile's settings.
+            _check_profile(session.profile_name, session._session.full_config["profiles"])  # noqa: SLF001
+        with _inside():
+            found = session.get_credentials()
+            frozen = found.get_frozen_credentials() if found is not None else None
+    except (SSOError, TokenError) as error:
+        why = f"profile {named}: {shown(str(error))}"
+        raise SourceCredentialError(why, hint=f"Run `aws sso login --profile {named}`") from None
+    except LoginError as error:
+        why = f"profile {named}: {shown(str(error))}"
+        raise SourceCredentialError(why, hint=f"Run `aws login --profile {named}`") from None
+    except (BotoCoreError, ClientError) as error:
+        raise SourceCredentialError(f"profile {named}: {shown(str(error))}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        # What boto3 lets through from a credential_process or a cached token that is none.
+        raise SourceCredentialError(f"profile {named}: {type(error).__name__}") from None
+    if frozen is None or not frozen.access_key or not frozen.secret_key:
+        raise SourceCredentialError(f"AWS has none for profile {named}")
+    return session, frozen
+
+
+def _check_profile(name: str, profiles: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse a profile that, itself or by its source_profile, asks a person or agentauth."""
+    seen: set[str] = set()
+    while name in profiles and name not in seen:
+        seen.add(name)
+        profile = profiles[name]
+        told = shown(name)
+        if _OURSELVES.search(str(profile.get("credential_process", ""))):
+            raise RecursionRefusedError(f"the credential_process of profile {told} is agentauth")
+        if "role_arn" in profile and "mfa_serial" in profile:
+            raise SourceCredentialError(
+                f"profile {told} has mfa_serial, and nobody can be asked for a code here",
+                hint="Use a profile without, or one of `aws sso login`",
+            )
+        name = str(profile.get("source_profile", ""))
+
+
+@contextmanager
+def _inside() -> Iterator[None]:
+    """Tell a credential_process that agentauth is asking, so that agentauth refuses as one."""
+    before = os.environ.get(INSIDE)
+    os.environ[INSIDE] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[INSIDE]
+        else:
+            os.environ[INSIDE] = before
