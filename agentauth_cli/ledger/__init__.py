@@ -1,0 +1,1 @@
+"""Leases, counters and the audit chain, in one transaction a step."""

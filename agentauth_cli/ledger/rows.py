@@ -1,0 +1,82 @@
+"""How times, leases and charges stand in the tables and in records."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.model import Charge, Lease, Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MICRO = timedelta(microseconds=1)
+LEASE = ", ".join(field.name for field in fields(Lease))
+"""The columns of a lease, in the order of its fields."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(moment: datetime) -> int:
+    """Return microseconds since 1970."""
+    return (moment - _EPOCH) // MICRO
+
+
+def moment(count: int) -> datetime:
+    """Return the time of microseconds since 1970."""
+    return _EPOCH + count * MICRO
+
+
+def stamp(at: datetime) -> str:
+    """Return a time as records hold it: RFC 3339 in UTC, microseconds."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def optional_micros(at: datetime | None) -> int | None:
+    """Return microseconds since 1970, or None for no time."""
+    return None if at is None else micros(at)
+
+
+def optional_moment(count: int | None) -> datetime | None:
+    """Return the time of microseconds since 1970, or None for none."""
+    return None if count is None else moment(count)
+
+
+def lease_row(lease: Lease) -> tuple[Any, ...]:
+    """Return a lease as its row."""
+    values = (getattr(lease, field.name) for field in fields(lease))
+    return tuple(micros(value) if isinstance(value, datetime) else value for value in values)
+
+
+def lease_of(row: Sequence[Any]) -> Lease:
+    """Return the lease of a row."""
+    named = dict(zip(LEASE.split(", "), row, strict=True))
+    named["reserved_at"] = moment(named["reserved_at"])
+    named["ends_at"] = moment(named["ends_at"])
+    return Lease(**named)
+
+
+def lease_fields(lease: Lease) -> dict[str, Any]:
+    """Return what a record says of a lease."""
+    return {
+        "lease": lease.id,
+        "principal": lease.principal,
+        "actor": lease.actor,
+        "tool": lease.tool,
+        "provider": lease.provider,
+        "environment": lease.environment,
+    }
+
+
+def charge_fields(charge: Charge) -> dict[str, Any]:
+    """Return what a record says of a charge."""
+    span = charge.window
+    where = {"rate": str(span)} if isinstance(span, Rate) else {"start": stamp(span.start)}
+    return {
+        "counter": charge.counter,
+        "metric": charge.metric,
+        "amount": charge.amount,
+        "source": charge.source,
+        **where,
+    }

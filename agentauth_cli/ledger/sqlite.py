@@ -1,0 +1,260 @@
+"""The ledger on one machine: what each step of a request does to counters, leases and chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentauth_cli.errors import StateError
+from agentauth_cli.ledger import rates
+from agentauth_cli.ledger.process import alive
+from agentauth_cli.ledger.rows import (
+    LEASE,
+    MICRO,
+    charge_fields,
+    lease_fields,
+    lease_of,
+    lease_row,
+    micros,
+    moment,
+    optional_micros,
+    optional_moment,
+    stamp,
+)
+from agentauth_cli.ledger.store import Store, told
+from agentauth_cli.model import Charge, Lease, Rate, Window
+from agentauth_cli.policy.charges import exceeded
+from agentauth_cli.policy.switches import Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from agentauth_cli.ports import Record
+
+_OPEN = f"SELECT {LEASE} FROM leases WHERE state NOT IN ('settled', 'released')"  # noqa: S608 - our own names
+_MINUTE = timedelta(minutes=1) // MICRO
+
+
+class SQLiteLedger(Store):
+    """See `agentauth_cli.ports.Ledger`."""
+
+    # -- the steps of a request --------------------------------------------------------------
+
+    def reserve(self, lease: Lease, charges: Sequence[Charge], record: Record) -> None:
+        """Apply all charges or none; write the pending lease and the record."""
+        with self.step() as now:
+            self._sweep(now)
+            for charge in charges:
+                self._check(charge, now)
+                self._take(lease.id, charge, now)
+            row = lease_row(lease)
+            places = ", ".join("?" * len(row))
+            self.db.execute(f"INSERT INTO leases ({LEASE}) VALUES ({places})", row)  # noqa: S608 - our own names
+            self.write({**record, "charges": [charge_fields(one) for one in charges]}, now)
+
+    def _check(self, charge: Charge, now: datetime) -> None:
+        """Raise the LimitError of a charge that would go over."""
+        if isinstance(charge.window, Window):
+            used = sum(self._sums(charge.counter, micros(charge.window.start)))
+            if used + charge.amount > charge.limit:
+                raise exceeded(charge, used, now)
+        elif charge.window.count == 0:
+            raise exceeded(charge, 0, now)
+        elif wait := rates.wait(charge.window, self._arrival(charge.counter), _nanos(now)):
+            raise exceeded(charge, 0, now, wait / rates.SECOND)
+
+    def _take(self, lease: str, charge: Charge, now: datetime) -> None:
+        if isinstance(charge.window, Rate):
+            arrival = rates.after(charge.window, self._arrival(charge.counter), _nanos(now))
+            row = (charge.counter, arrival)
+            self.db.execute("INSERT OR REPLACE INTO rates VALUES (?, ?)", row)
+            return
+        start = micros(charge.window.start)
+        self.db.execute(
+            "INSERT INTO counters (counter, start, reserved) VALUES (?1, ?2, ?3) "
+            "ON CONFLICT DO UPDATE SET reserved = reserved + ?3",
+            (charge.counter, start, charge.amount),
+        )
+        held = (lease, charge.counter, start, charge.amount)
+        self.db.execute("INSERT INTO lease_charges VALUES (?, ?, ?, ?)", held)
+
+    def issue(
+        self, lease: Lease, record: Record, recheck: Callable[[Sequence[Switch]], None]
+    ) -> None:
+        """Ask `recheck`; then the pending lease is active, until its credential ends."""
+        with self.step() as now:
+            recheck(self._switches())
+            changed = self.db.execute(
+                "UPDATE leases SET state = 'active', ends_at = ?, credential_id = ? "
+                "WHERE id = ? AND state = 'pending'",
+                (micros(lease.ends_at), lease.credential_id, lease.id),
+            )
+            if changed.rowcount != 1:
+                raise StateError(f"lease {lease.id} was released before it could be issued")
+            self.write(record, now)
+
+    def release(self, lease_id: str, record: Record) -> None:
+        """Give back what a pending lease holds, and write the record.
+
+        A lease that never came to be, since its reservation failed, holds nothing.
+        """
+        with self.step() as now:
+            if self._state(lease_id) == "pending":
+                self._end(lease_id, "released")
+            self.write(record, now)
+
+    def undelivered(self, lease_id: str, record: Record) -> None:
+        """Note that an active lease's credential never reached its caller."""
+        with self.step() as now:
+            self.db.execute(
+                "UPDATE leases SET state = 'undelivered' WHERE id = ? AND state = 'active'",
+                (lease_id,),
+            )
+            self.write(record, now)
+
+    def append(self, record: Record) -> None:
+        """Write one record."""
+        with self.step() as now:
+            self.write(record, now)
+
+    def append_thinned(self, peer: str, record: Record) -> None:
+        """Write the record, at most one a minute for a peer; `count` is how many it stands for."""
+        with self.step() as now:
+            query = "SELECT recorded_at, unrecorded FROM refusals WHERE peer = ?"
+            recorded, unrecorded = self.db.execute(query, (peer,)).fetchone() or (0, 0)
+            if 0 <= micros(now) - recorded < _MINUTE:
+                row = (peer, recorded, unrecorded + 1)
+            else:
+                row = (peer, micros(now), 0)
+                self.write({**record, "count": unrecorded + 1}, now)
+            self.db.execute("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)", row)
+
+    # -- the end of leases -------------------------------------------------------------------
+
+    def _sweep(self, now: datetime) -> None:
+        """Settle what has ended, release what was never issued in its time."""
+        ended = f"{_OPEN} AND ends_at <= ? ORDER BY ends_at, id"
+        for row in self.db.execute(ended, (micros(now),)).fetchall():
+            lease = lease_of(row)
+            if lease.state == "pending":
+                self._end(lease.id, "released")
+                event = {"event": "vend.failed", "reason": "orphaned: never issued in its time"}
+            else:
+                self._end(lease.id, "settled")
+                event = {"event": "lease.settled"}
+            self.write({**event, **lease_fields(lease)}, now)
+
+    def _end(self, lease_id: str, state: str) -> None:
+        spent = "spent + ?1" if state == "settled" else "spent"
+        charges = "SELECT amount, counter, start FROM lease_charges WHERE lease = ?"
+        for row in self.db.execute(charges, (lease_id,)).fetchall():
+            self.db.execute(
+                f"UPDATE counters SET spent = {spent}, reserved = reserved - ?1 "  # noqa: S608 - one of two texts
+                "WHERE counter = ?2 AND start = ?3",
+                row,
+            )
+        self.db.execute("DELETE FROM lease_charges WHERE lease = ?", (lease_id,))
+        self.db.execute("UPDATE leases SET state = ? WHERE id = ?", (state, lease_id))
+
+    # -- switches ----------------------------------------------------------------------------
+
+    def switches(self) -> Sequence[Switch]:
+        """Return the switches that it remembers."""
+        with told(self.path):
+            return self._switches()
+
+    def _switches(self) -> list[Switch]:
+        rows = self.db.execute("SELECT target, name, reason, by, at, until FROM switches")
+        return [
+            Switch(target, name, reason, by, optional_moment(at), optional_moment(until))
+            for target, name, reason, by, at, until in rows
+        ]
+
+    def switch_on(self, switch: Switch, record: Record) -> None:
+        """Remember a switch, and write the record."""
+        with self.step() as now:
+            self.db.execute(
+                "INSERT OR REPLACE INTO switches VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    switch.target,
+                    switch.name,
+                    switch.reason,
+                    switch.by,
+                    optional_micros(switch.at),
+                    optional_micros(switch.until),
+                ),
+            )
+            self.write(record, now)
+
+    def switch_off(self, target: str, name: str, record: Record) -> bool:
+        """Forget a switch, and write the record; say whether there was one."""
+        with self.step() as now:
+            gone = self.db.execute(
+                "DELETE FROM switches WHERE target = ? AND name = ?", (target, name)
+            )
+            self.write(record, now)
+            return gone.rowcount > 0
+
+    # -- what can be read --------------------------------------------------------------------
+
+    def leases(self, now: datetime) -> list[Lease]:
+        """Return the leases that are not over, oldest first, each as it stands at `now`."""
+        with told(self.path):
+            rows = self.db.execute(f"{_OPEN} ORDER BY reserved_at, id")
+            return [_standing(lease_of(row), now) for row in rows]
+
+    def counters(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return what is spent and what is reserved, by counter and start of its window."""
+        with told(self.path):
+            rows = self.db.execute("SELECT counter, start, spent, reserved FROM counters")
+            return {(row[0], stamp(moment(row[1]))): (row[2], row[3]) for row in rows}
+
+    def arrivals(self) -> dict[str, int]:
+        """Return the theoretical arrival times of the rate limits, by counter."""
+        with told(self.path):
+            return dict(self.db.execute("SELECT counter, arrival FROM rates"))
+
+    def used(self, counter: str, window: Window) -> tuple[int, int]:
+        """Return what is spent and what is reserved of a counter in this window."""
+        with told(self.path):
+            return self._sums(counter, micros(window.start))
+
+    def peek(self, charges: Sequence[Charge], now: datetime) -> None:
+        """Raise the LimitError that these charges would meet now; change nothing."""
+        with told(self.path):
+            for charge in charges:
+                self._check(charge, now)
+
+    def knows(self, principal: str) -> bool:
+        """Say whether a record names this principal."""
+        with told(self.path):
+            query = "SELECT 1 FROM records WHERE json_extract(record, '$.principal') = ? LIMIT 1"
+            return self.db.execute(query, (principal,)).fetchone() is not None
+
+    def _sums(self, counter: str, start: int) -> tuple[int, int]:
+        query = "SELECT spent, reserved FROM counters WHERE counter = ? AND start = ?"
+        row: tuple[int, int] = self.db.execute(query, (counter, start)).fetchone() or (0, 0)
+        return row
+
+    def _arrival(self, counter: str) -> int:
+        query = "SELECT arrival FROM rates WHERE counter = ?"
+        row: tuple[int] = self.db.execute(query, (counter,)).fetchone() or (0,)
+        return row[0]
+
+    def _state(self, lease_id: str) -> str:
+        query = "SELECT state FROM leases WHERE id = ?"
+        row: tuple[str] = self.db.execute(query, (lease_id,)).fetchone() or ("",)
+        return row[0]
+
+
+def _standing(lease: Lease, now: datetime) -> Lease:
+    if lease.state == "pending" and not alive(lease.process):
+        return replace(lease, state="orphaned")
+    if lease.state == "active" and lease.ends_at <= now:
+        return replace(lease, state="expired")
+    return lease
+
+
+def _nanos(now: datetime) -> int:
+    return micros(now) * 1000
