@@ -1,0 +1,33 @@
+"""The front door: descriptors first, then the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    _plug()
+    from agentauth_cli.cli.app import run
+
+    sys.exit(run(sys.argv[1:]))
+
+
+def _plug() -> None:
+    """Open what the caller closed: a ledger must never become descriptor 1.
+
+    Writing to a standard output that was closed still fails, since its place is read-only.
+    """
+    for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, mode)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Declares the command line, runs it, and turns what went wrong into a line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from agentauth_cli import __version__
+from agentauth_cli.cli import (
+    audit,
+    budget,
+    check,
+    configure,
+    demo,
+    identity,
+    init,
+    lease,
+    ledger,
+    policy,
+    screen,
+    status,
+    switch,
+    vend,
+)
+from agentauth_cli.errors import AgentAuthError, RecursionRefusedError, Stopped, UsageError
+from agentauth_cli.secret import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+
+BUG = 70
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_ANYWHERE = ("--debug", "--no-color")
+
+app = typer.Typer(
+    name=screen.NAME,
+    help="Short-lived, narrowed, audited credentials for AI agents.",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        screen.out(f"{screen.NAME} {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    *,
+    debug: Annotated[  # noqa: ARG001 - declared for --help, read by run()
+        bool, typer.Option("--debug", help="Show where a failure comes from.")
+    ] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback acts
+        bool,
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_version),
+    ] = False,
+) -> None:
+    """Short-lived, narrowed, audited credentials for AI agents."""
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+
+
+@app.command("version")
+def show_version() -> None:
+    """Show the version."""
+    _version(asked=True)
+
+
+for group in (
+    init,
+    identity,
+    vend,
+    check,
+    status,
+    demo,
+    switch,
+    budget,
+    lease,
+    audit,
+    policy,
+    configure,
+    ledger,
+):
+    group.declare(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code. Everything that goes wrong ends here."""
+    given = _in_front(arguments)
+    as_json = "--json" in given
+    try:
+        with _signals():
+            _refuse_recursion()
+            code = app(given, standalone_mode=False, prog_name=screen.NAME)
+            return code if isinstance(code, int) else 0
+    except AgentAuthError as failure:
+        _trace("--debug" in given)
+        screen.error(failure, as_json=as_json)
+        return failure.exit_code
+    except TyperException as failure:
+        _misused(failure.format_message(), as_json=as_json)
+        return UsageError.exit_code
+    except Stopped as stopped:
+        return stopped.exit_code
+    except BrokenPipeError:
+        return 128 + signal.SIGPIPE  # who read us has had enough
+    except Exception as bug:  # noqa: BLE001 - the one place where a bug of ours ends
+        _trace("--debug" in given)
+        screen.error(_BugError(f"{type(bug).__name__}: {bug}"), as_json=as_json)
+        return BUG
+
+
+def _misused(message: str, *, as_json: bool) -> None:
+    """Show what Typer found wrong; a group without a command gets its help."""
+    if message.startswith("Usage:") and not as_json:
+        sys.stderr.write(message + "\n")
+    else:
+        screen.error(UsageError(" ".join(message.split()).rstrip(".")), as_json=as_json)
+
+
+class _BugError(AgentAuthError):
+    """Something that this program does not foresee."""
+
+    what = "a bug in agentauth"
+    advice = "Run it again with --debug and report what it shows"
+
+
+def _in_front(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the options that may stand anywhere put first."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    first = [one for one in arguments[:end] if one in _ANYWHERE]
+    rest = [one for one in arguments[:end] if one not in _ANYWHERE]
+    if os.environ.get("AGENTAUTH_DEBUG") and "--debug" not in first:
+        first.append("--debug")
+    return [*first, *rest, *arguments[end:]]
+
+
+def _refuse_recursion() -> None:
+    if "AGENTAUTH_INSIDE" in os.environ:
+        profile = os.environ.get("AWS_PROFILE", "default")
+        raise RecursionRefusedError(f"profile {profile} asks agentauth for agentauth's own source")
+
+
+def _trace(debug: bool) -> None:
+    """Show the traceback, in which text that looks like a secret is masked."""
+    if debug and sys.stderr is not None:
+        sys.stderr.write(redact(traceback.format_exc()))
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """Turn signals into `Stopped`, once: what is given back then must not be cut short."""
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        for one in _SIGNALS:
+            signal.signal(one, signal.SIG_IGN)
+        raise Stopped(signum)
+
+    before = {one: signal.signal(one, stop) for one in _SIGNALS}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

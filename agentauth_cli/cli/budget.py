@@ -1,0 +1,112 @@
+"""`budget show`: what is used of which limit, in the windows of now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import Json
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.ledger.rows import stamp
+from agentauth_cli.policy.windows import window
+from agentauth_cli.tables.values import dollars
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from agentauth_cli.ledger.recount import Counters
+    from agentauth_cli.model import Metric, Window
+    from agentauth_cli.policy.budgets import Budget
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="What is used of which budget.", no_args_is_help=True)
+    app.add_typer(group, name="budget")
+
+    @group.command()
+    def show(*, as_json: Json = False) -> None:
+        """Show each budget's counters in the windows of now."""
+        work(Wiring(say=screen.say), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """One counter of one budget, now. `of` are the values that it is counted by."""
+
+    budget: str
+    metric: Metric
+    window: Window
+    of: tuple[str, ...]
+    spent: int
+    reserved: int
+    limit: int
+
+    def amount(self, count: int) -> str:
+        """Return an amount of this metric as it is shown."""
+        return dollars(count) if self.metric == "cost" else str(count)
+
+
+def sums(budgets: tuple[Budget, ...], counters: Counters, now: datetime) -> Iterator[Sum]:
+    """Yield the counters in use now, and a 0 for each limit that nothing was taken from."""
+    for budget in budgets:
+        for (unit, metric), limit in budget.limits.items():
+            span = window(unit, now, budget.zone)
+            found = list(_of(budget.id, unit, metric, counters, stamp(span.start)))
+            for of, (spent, reserved) in found or [((), (0, 0))]:
+                yield Sum(budget.id, metric, span, of, spent, reserved, limit)
+
+
+def _of(
+    budget: str, unit: str, metric: str, counters: Counters, start: str
+) -> Iterator[tuple[tuple[str, ...], tuple[int, int]]]:
+    for (counter, since), used in sorted(counters.items()):
+        head, *rest = json.loads(counter)
+        if since == start and head == "budget" and rest[:3] == [budget, unit, metric]:
+            yield tuple(rest[3:]), used
+
+
+def work(wiring: Wiring, *, as_json: bool) -> None:
+    """Show every budget."""
+    now = wiring.clock()
+    budgets = tuple(wiring.budgets())
+    found = list(sums(budgets, wiring.ledger.counters(), now))
+    if as_json:
+        screen.out_json({"budgets": [shape(one) for one in found]})
+    elif not found:
+        screen.say("there are no budgets: write budgets.toml")
+    else:
+        screen.columns(rows(found))
+
+
+def rows(found: list[Sum]) -> list[list[str]]:
+    """Return the table of budgets, its head first."""
+    table = [["BUDGET", "OF", "WINDOW", "USED", "LIMIT", "LEFT", "ENDS"]]
+    for one in found:
+        used = one.spent + one.reserved
+        ends = f"{one.window.end.astimezone():%Y-%m-%d %H:%M}"
+        left = one.amount(max(0, one.limit - used))
+        amounts = [one.amount(used), f"{one.amount(one.limit)} {one.metric}", left]
+        table.append([one.budget, " ".join(one.of) or "-", one.window.unit, *amounts, ends])
+    return table
+
+
+def shape(one: Sum) -> dict[str, object]:
+    """Return a counter as JSON shows it."""
+    return {
+        "budget": one.budget,
+        "of": list(one.of),
+        "window": one.window.unit,
+        "metric": one.metric,
+        "spent": one.amount(one.spent) if one.metric == "cost" else one.spent,
+        "reserved": one.amount(one.reserved) if one.metric == "cost" else one.reserved,
+        "limit": one.amount(one.limit) if one.metric == "cost" else one.limit,
+        "starts_at": rfc3339(one.window.start),
+        "ends_at": rfc3339(one.window.end),
+    }

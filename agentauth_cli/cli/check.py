@@ -1,0 +1,173 @@
+"""`check`, also `explain`: would it be allowed, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import (
+    Cost,
+    Duration,
+    Environment,
+    Json,
+    Model,
+    Reason,
+    Resource,
+    Tokens,
+)
+from agentauth_cli.cli.vend import asked
+from agentauth_cli.errors import (
+    ConfigError,
+    PermissionDeniedError,
+    PolicyMissingError,
+    UsageError,
+)
+from agentauth_cli.ledger.records import obligations
+from agentauth_cli.model import Decision, PolicyDecision, Question
+from agentauth_cli.policy.decide import evaluate
+from agentauth_cli.policy.narrow import canonical
+from agentauth_cli.vending import Asked, identify
+from agentauth_cli.vending import check as go
+from agentauth_cli.wiring import Wiring
+
+NO_TOOL = "-"
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command, under both names."""
+    app.command("check")(_check)
+    app.command("explain", help="The same as check.")(_check)
+
+
+def _check(
+    tool: Annotated[
+        str | None, typer.Argument(metavar="[TOOL]", help="A tool of config.toml.")
+    ] = None,
+    *,
+    env: Environment = None,
+    action: Annotated[
+        str | None, typer.Option("--action", metavar="A", help="Ask the policy alone: an action.")
+    ] = None,
+    resource: Resource = None,
+    duration: Duration = None,
+    estimate_tokens: Tokens = None,
+    estimate_cost: Cost = None,
+    model: Model = None,
+    reason: Reason = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="The exit code alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask whether it would be allowed, and why; nothing is vended."""
+    show = Show(quiet=quiet, as_json=as_json)
+    wiring = Wiring(say=screen.say)
+    if action is not None:
+        if tool is not None or resource is None:
+            raise UsageError("give TOOL, or --action and --resource")
+        ask_policy(wiring, PolicyInput(action, resource, env), show)
+        return
+    if tool is None:
+        raise UsageError("give TOOL, or --action and --resource")
+    given = asked(
+        wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason
+    )
+    work(wiring, given, show)
+
+
+@dataclass(frozen=True)
+class PolicyInput:
+    """A question to the policy alone."""
+
+    action: str
+    resource: str
+    environment: str | None
+
+
+@dataclass(frozen=True)
+class Show:
+    """How the answer is shown."""
+
+    quiet: bool
+    as_json: bool
+
+    def answer(self, decision: PolicyDecision) -> None:
+        """Show a decision."""
+        if self.quiet:
+            return
+        if self.as_json:
+            screen.out_json(shape(decision))
+            return
+        rules = f" {', '.join(decision.rules)}" if decision.rules else ""
+        screen.out(f"{decision.decision}: {decision.reason}{rules}")
+        for name, found in obligations(decision).items():
+            rule = found.get("rule") or ", ".join(found["rules"])
+            screen.out(f"  {name} = {_plain(found['value'])}  by {rule}")
+        if decision.nearest:
+            screen.out(f"  nearest: {decision.nearest.hint}")
+
+
+def work(wiring: Wiring, given: Asked, show: Show) -> None:
+    """Go the way of `vend` without reserving; show the decision, raise what `vend` would."""
+    try:
+        bounded = go(wiring.parts(), given)
+    except PermissionDeniedError as refusal:
+        if refusal.decision is not None:
+            show.answer(_refused(refusal.decision, refusal.message))
+        raise
+    except ConfigError as failure:
+        _show_unloaded(failure, show)
+        raise
+    show.answer(bounded.decision)
+
+
+def _refused(decision: PolicyDecision, reason: str) -> PolicyDecision:
+    """Return the decision as a refusal, also where it was an obligation that refused."""
+    if decision.decision is Decision.DENY:
+        return decision
+    return replace(decision, decision=Decision.DENY, reason=reason)
+
+
+def ask_policy(wiring: Wiring, given: PolicyInput, show: Show) -> None:
+    """Ask the policy alone. Raises PermissionDeniedError, or ConfigError where there is none."""
+    environment = wiring.settings.environment(given.environment)
+    try:
+        policy = wiring.configuration.policy()
+    except ConfigError as failure:
+        _show_unloaded(failure, show)
+        raise
+    resource = canonical(given.resource, given.action.partition(".")[0])
+    who = identify(wiring.parts())
+    now = wiring.clock()
+    question = Question(who, given.action, resource, NO_TOOL, environment, now)
+    decision = evaluate(policy, question)
+    show.answer(decision)
+    if decision.decision is Decision.DENY:
+        raise PermissionDeniedError(decision.reason, decision=decision, hint="")
+
+
+def _show_unloaded(failure: ConfigError, show: Show) -> None:
+    missing = isinstance(failure, PolicyMissingError)
+    show.answer(PolicyDecision(Decision.DENY, "no policy" if missing else "policy invalid"))
+
+
+def shape(decision: PolicyDecision) -> dict[str, Any]:
+    """Return a decision as `check --json` shows it."""
+    nearest = decision.nearest
+    return {
+        "effect": decision.decision,
+        "reason": decision.reason,
+        "rule": decision.rule,
+        "rules": list(decision.rules),
+        "obligations": obligations(decision),
+        "nearest": nearest
+        and {"rule": nearest.rule, "parts": list(nearest.parts), "hint": nearest.hint},
+        "policy": decision.policy,
+    }
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(one) for one in value)
+    return "yes" if value is True else str(value)

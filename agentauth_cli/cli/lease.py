@@ -1,0 +1,69 @@
+"""`lease list`: the credentials that live, and what became of those that did not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import Json
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from agentauth_cli.model import Lease
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="Credentials that were vended.", no_args_is_help=True)
+    app.add_typer(group, name="lease")
+
+    @group.command("list")
+    def list_(*, as_json: Json = False) -> None:
+        """Show the leases that are not over: pending, active, expired, orphaned, undelivered."""
+        work(Wiring(say=screen.say), as_json=as_json)
+
+
+def work(wiring: Wiring, *, as_json: bool) -> None:
+    """Show the leases."""
+    found = wiring.ledger.leases(wiring.clock())
+    if as_json:
+        screen.out_json({"leases": [shape(one) for one in found]})
+    elif not found:
+        screen.say("there are no leases")
+    else:
+        screen.columns(rows(found))
+
+
+def rows(found: list[Lease]) -> list[list[str]]:
+    """Return the table of leases, its head first."""
+    head = ["LEASE", "STATE", "PRINCIPAL", "TOOL", "ENVIRONMENT", "RESOURCE", "UNTIL"]
+    return [
+        head,
+        *(
+            [
+                *(one.id, one.state, one.principal, one.tool, one.environment, one.resource),
+                f"{one.ends_at.astimezone():%Y-%m-%d %H:%M:%S}",
+            ]
+            for one in found
+        ),
+    ]
+
+
+def shape(one: Lease) -> dict[str, object]:
+    """Return a lease as JSON shows it."""
+    return {
+        "lease": one.id,
+        "state": one.state,
+        "principal": one.principal,
+        "actor": one.actor,
+        "tool": one.tool,
+        "provider": one.provider,
+        "environment": one.environment,
+        "resource": one.resource,
+        "credential_id": one.credential_id,
+        "reserved_at": rfc3339(one.reserved_at),
+        "ends_at": rfc3339(one.ends_at),
+    }

@@ -1,0 +1,35 @@
+"""The options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Show the result as JSON.")]
+Environment = Annotated[
+    str | None,
+    typer.Option("--env", metavar="NAME", help="The environment; else AGENTAUTH_ENV, the default."),
+]
+Tool = Annotated[str, typer.Argument(metavar="TOOL", help="A tool of config.toml.")]
+Resource = Annotated[
+    str | None,
+    typer.Option("--resource", metavar="R", help="A part of the tool's resource."),
+]
+Duration = Annotated[
+    str | None, typer.Option("--duration", metavar="D", help="How long it may live: 900s, 15m, 1h.")
+]
+Tokens = Annotated[
+    int | None,
+    typer.Option("--estimate-tokens", metavar="N", min=0, help="Tokens that this will take."),
+]
+Cost = Annotated[
+    str | None,
+    typer.Option("--estimate-cost", metavar="C", help="USD that this will cost: 0.50."),
+]
+Model = Annotated[
+    str | None, typer.Option("--model", metavar="M", help="The model that will be used.")
+]
+Reason = Annotated[
+    str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the audit trail.")
+]

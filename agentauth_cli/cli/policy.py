@@ -1,0 +1,66 @@
+"""`policy lint`: everything that is wrong with the files, before they are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import Json
+from agentauth_cli.config.reading import read_files
+from agentauth_cli.errors import ConfigError
+from agentauth_cli.policy import rules
+from agentauth_cli.secret import printable
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from agentauth_cli.tables.shape import Problem
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(help="The policy files.", no_args_is_help=True)
+    app.add_typer(group, name="policy")
+
+    @group.command()
+    def lint(
+        paths: Annotated[
+            list[Path] | None,
+            typer.Argument(metavar="[PATH…]", help="Policy files that are not installed yet."),
+        ] = None,
+        *,
+        as_json: Json = False,
+    ) -> None:
+        """List every error of the policy and the files beside it, or of the policy files given."""
+        raise typer.Exit(work(Wiring(say=screen.say), paths or [], as_json=as_json))
+
+
+def work(wiring: Wiring, paths: list[Path], *, as_json: bool) -> int:
+    """Show all errors; return the exit code: 3 where there is one."""
+    if paths:
+        found = read_files(paths)
+        digest, problems = rules.digest(found), rules.load(found)[1]
+    else:
+        digest, problems = wiring.configuration.problems()
+    if as_json:
+        errors = [_shape(one) for one in problems]
+        screen.out_json({"digest": digest, "errors": errors, "warnings": []})
+    else:
+        for one in problems:
+            screen.out(printable(str(one)))
+        if not problems:
+            screen.out(f"ok: policy {digest[:12]}")
+    return ConfigError.exit_code if problems else 0
+
+
+def _shape(one: Problem) -> dict[str, object]:
+    return {
+        "file": one.file,
+        "line": one.line,
+        "column": one.column,
+        "rule": one.entry,
+        "key": one.key,
+        "message": one.message,
+    }

@@ -1,0 +1,108 @@
+"""The one voice.
+
+Standard output carries the result and nothing else. Everything for people goes to standard error:
+an error is one line of at most 300 characters, a notice one line; control characters are shown as
+escapes, secrets never. What only a person could answer is asked on a terminal alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from agentauth_cli.secret import printable, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentauth_cli.errors import AgentAuthError
+
+NAME = "agentauth"
+LONGEST = 300
+_RED = "\x1b[31m"
+_PLAIN = "\x1b[0m"
+
+
+def out(text: str) -> None:
+    """Write a line of the result."""
+    _line(sys.stdout, text)
+
+
+def out_json(value: Any) -> None:
+    """Write the result as one JSON object, ASCII."""
+    out(json.dumps(value))
+
+
+def say(text: str) -> None:
+    """Write a line for a person."""
+    _line(sys.stderr, printable(redact(text)))
+
+
+def _line(stream: TextIO | None, text: str) -> None:
+    if stream is not None:
+        stream.write(text + "\n")
+        stream.flush()
+
+
+def error(failure: AgentAuthError, *, as_json: bool) -> None:
+    """Write an error: one line, or with --json one object."""
+    message, hint = printable(redact(failure.message)), printable(redact(failure.hint))
+    if as_json:
+        told = {
+            "code": failure.exit_code,
+            "class": type(failure).__name__,
+            "message": message,
+            "hint": hint,
+            "retry_after": failure.retry_after,
+        }
+        _line(sys.stderr, json.dumps({"error": told}))
+        return
+    why = f": {message}" if message else ""
+    line = f"{NAME}: {failure.what}{why}"
+    end = "" if message.endswith("?") else "."
+    mend = f"{end} {hint}" if hint else ""
+    if len(line) + len(mend) > LONGEST:
+        line = line[: LONGEST - len(mend) - 1] + "…"
+    _line(sys.stderr, line + mend)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> None:
+    """Write rows as aligned columns, the first row being the head."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        out("  ".join(padded).rstrip())
+
+
+def red(text: str) -> str:
+    """Return the text in red where standard output is a terminal that shows colours."""
+    if not colours():
+        return text
+    return f"{_RED}{text}{_PLAIN}"
+
+
+def colours() -> bool:
+    """Say whether standard output is a terminal that shows colours, and nobody forbade them."""
+    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return not plain and is_terminal(sys.stdout)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Say whether a person sees this stream."""
+    return stream is not None and stream.isatty()
+
+
+def can_ask() -> bool:
+    """Say whether a question can be asked: input and standard error are terminals."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def ask(question: str, default: str = "") -> str:
+    """Ask on standard error; return the answer, `default` for an empty one."""
+    shown = f" [{default}]" if default else ""
+    sys.stderr.write(f"{question}{shown}: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() or default

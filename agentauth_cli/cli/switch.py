@@ -1,0 +1,320 @@
+"""`disable` and `enable`: the kill switches.
+
+They need no login, no network, no valid configuration and no free ledger: the file first, then the
+ledger as it can be had, saying what could not be reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import Json, Reason
+from agentauth_cli.config import switch_file
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.errors import AgentAuthError, StateError, UnknownNameError, UsageError
+from agentauth_cli.inbound import os_account
+from agentauth_cli.model import Lease, Principal, ProviderType
+from agentauth_cli.policy import pattern, switches
+from agentauth_cli.policy.switches import Reach, Switch, Target
+from agentauth_cli.tables import values
+from agentauth_cli.tables.shape import did_you_mean
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+_Name = Annotated[str | None, typer.Option(metavar="N")]
+_All = Annotated[bool, typer.Option("--all", help="Everything.")]
+
+
+def declare(app: typer.Typer) -> None:
+    """Add both commands."""
+
+    @app.command()
+    def disable(
+        *,
+        tool: _Name = None,
+        provider: _Name = None,
+        principal: _Name = None,
+        environment: _Name = None,
+        everything: _All = False,
+        reason: Reason = None,
+        until: Annotated[
+            str | None,
+            typer.Option(metavar="T", help="Lifts itself then: 2h, or 2026-11-23T18:00:00Z."),
+        ] = None,
+        force: Annotated[bool, typer.Option("--force", help="Also an unknown name.")] = False,
+        as_json: Json = False,
+    ) -> None:
+        """Stop new credentials at once, for a tool, provider, principal, environment, or all."""
+        wiring = Wiring(say=screen.say)
+        target, name = _target(tool, provider, principal, environment, everything)
+        given = DisableInput(target, name, reason or "", _until(until, wiring.clock()), force)
+        turn_on(wiring, given, as_json=as_json)
+
+    @app.command()
+    def enable(
+        *,
+        tool: _Name = None,
+        provider: _Name = None,
+        principal: _Name = None,
+        environment: _Name = None,
+        everything: _All = False,
+        reason: Reason = None,
+        as_json: Json = False,
+    ) -> None:
+        """Lift a switch, in the file and in the ledger."""
+        target, name = _target(tool, provider, principal, environment, everything)
+        turn_off(Wiring(say=screen.say), EnableInput(target, name, reason or ""), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class DisableInput:
+    """A switch to turn on."""
+
+    target: Target
+    name: str
+    reason: str
+    until: datetime | None
+    force: bool
+
+
+@dataclass(frozen=True)
+class EnableInput:
+    """A switch to lift."""
+
+    target: Target
+    name: str
+    reason: str
+
+
+def _target(
+    tool: str | None,
+    provider: str | None,
+    principal: str | None,
+    environment: str | None,
+    everything: bool,
+) -> tuple[Target, str]:
+    given: list[tuple[Target, str | None]] = [
+        ("tool", tool),
+        ("provider", provider),
+        ("principal", principal),
+        ("environment", environment),
+        ("all", "" if everything else None),
+    ]
+    found = [(target, name) for target, name in given if name is not None]
+    if len(found) != 1:
+        raise UsageError("give one of --tool, --provider, --principal, --environment, --all")
+    ((target, name),) = found
+    if target != "all":
+        try:
+            switches.validate(target, name)
+        except ValueError as error:
+            raise UsageError(f"--{target}: {error}") from None
+    return target, name
+
+
+def _until(text: str | None, now: datetime) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        ends = now + timedelta(seconds=values.duration(text))
+    except ValueError:
+        try:
+            ends = values.moment(datetime.fromisoformat(text))
+        except ValueError:
+            raise UsageError(
+                "--until: expected 2h, or a date-time such as 2026-11-23T18:00:00Z"
+            ) from None
+    except OverflowError:
+        raise UsageError("--until: too far away") from None
+    if ends <= now:
+        raise UsageError("--until: is in the past")
+    return ends.replace(microsecond=0)
+
+
+# -- the work --------------------------------------------------------------------------------
+
+
+def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
+    """Turn a switch on, in the file and in the ledger. Raises StateError where neither took it."""
+    if not given.force:
+        _check_known(wiring, given)
+    now, by = wiring.clock(), _by(wiring)
+    switch = Switch(
+        given.target, given.name, given.reason, by, now.replace(microsecond=0), given.until
+    )
+    _both(
+        lambda: switch_file.turn_on(wiring.places.config, switch, now, screen.say),
+        lambda: wiring.ledger.switch_on(switch, _record("switch.on", switch, by)),
+    )
+    _show(wiring, switch, as_json=as_json)
+
+
+def turn_off(wiring: Wiring, given: EnableInput, *, as_json: bool) -> None:
+    """Lift a switch everywhere. Raises StateError where neither place took it."""
+    now, by = wiring.clock(), _by(wiring)
+    switch = Switch(given.target, given.name, given.reason, by)
+    found: list[bool] = []
+
+    def in_file() -> None:
+        folder = wiring.places.config
+        found.append(switch_file.turn_off(folder, switch.target, switch.name, now, screen.say))
+
+    def in_ledger() -> None:
+        record = _record("switch.off", switch, by)
+        remembered = [
+            one
+            for one in wiring.ledger.switches()
+            if switch_file.same(switch.target, switch.name, one)
+        ]
+        found.extend(wiring.ledger.switch_off(one.target, one.name, record) for one in remembered)
+        if any(found) and not remembered:
+            wiring.ledger.append(record)
+
+    _both(in_file, in_ledger)
+    if as_json:
+        screen.out_json({"target": switch.target, "name": switch.name, "lifted": any(found)})
+    elif any(found):
+        screen.out(f"{switch} is on again")
+    else:
+        screen.out(f"there was no switch on {switch}")
+
+
+def _both(in_file: Callable[[], None], in_ledger: Callable[[], None]) -> None:
+    """Do both, whatever happens to one; raise the error of the file where neither went well."""
+    failed: list[AgentAuthError] = []
+    for where, act in (("the file", in_file), ("the ledger", in_ledger)):
+        try:
+            act()
+        except AgentAuthError as error:
+            screen.say(f"{where} could not be changed: {error.message}")
+            failed.append(error)
+    if len(failed) > 1:
+        raise StateError("neither file nor ledger could be changed", hint=failed[0].hint)
+
+
+def _record(event: str, switch: Switch, by: str) -> Mapping[str, object]:
+    what = {"target": switch.target, "name": switch.name}
+    until = rfc3339(switch.until) if switch.until else None
+    return {
+        "event": event,
+        "principal": by,
+        "switch": what,
+        "until": until,
+        "user_reason": switch.reason,
+    }
+
+
+def _by(wiring: Wiring) -> str:
+    """Return who whoami says, or else the OS account."""
+    for authenticate in (wiring.authenticate, lambda: os_account.authenticate({})):
+        with contextlib.suppress(AgentAuthError):
+            return authenticate().id
+    return f"uid {os.getuid()}"
+
+
+def _check_known(wiring: Wiring, given: DisableInput) -> None:
+    """Refuse a name that nothing has. What cannot be looked up is let through, and said."""
+    if given.target == "all":
+        return
+    if given.target == "principal":
+        _check_principal(wiring, given.name)
+        return
+    try:
+        known = _known(wiring, given.target)
+    except AgentAuthError as error:
+        screen.say(f"the name was not checked: {error.message}")
+        return
+    wanted = pattern.short(given.name)
+    if not any(wanted.matches(one) for one in known):
+        raise UnknownNameError(
+            f"there is no {given.target} {given.name!r}{did_you_mean(given.name, known)}",
+            hint="--force sets it anyway",
+        )
+
+
+def _known(wiring: Wiring, target: str) -> list[str]:
+    if target == "provider":
+        return [*ProviderType]
+    return list(wiring.settings.tools if target == "tool" else wiring.settings.environments)
+
+
+def _check_principal(wiring: Wiring, name: str) -> None:
+    if "/" not in name or "*" in name or ":" in name:
+        return
+    try:
+        if not wiring.ledger.knows(name):
+            screen.say(f"{name} has not been seen here yet")
+    except AgentAuthError:
+        return  # the ledger's trouble is said when it is written
+
+
+def _show(wiring: Wiring, switch: Switch, *, as_json: bool) -> None:
+    alive = _living(wiring, switch)
+    undo = _undo(switch)
+    if as_json:
+        screen.out_json(
+            {
+                "target": switch.target,
+                "name": switch.name,
+                "until": rfc3339(switch.until) if switch.until else None,
+                "leases": [{"lease": one.id, "ends_at": rfc3339(one.ends_at)} for one in alive],
+                "undo": undo,
+            }
+        )
+        return
+    until = f" until {rfc3339(switch.until)}" if switch.until else ""
+    screen.out(f"{switch} is off{until}: no new credential from now on")
+    screen.out(f"reaches: {_reaches(wiring, switch)}")
+    for one in alive:
+        ends = rfc3339(one.ends_at)
+        screen.out(f"lives on: {one.id} of {one.principal} for {one.tool}, until {ends}")
+    screen.out(f"undo: {undo}")
+
+
+def _undo(switch: Switch) -> str:
+    name = f" {shlex.quote(switch.name)}" if switch.name else ""
+    return f"agentauth enable --{switch.target}{name}"
+
+
+def _reaches(wiring: Wiring, switch: Switch) -> str:
+    if switch.target in ("principal", "all"):
+        return "every tool" + (f", for {switch.name}" if switch.name else "")
+    try:
+        tools = list(wiring.settings.every_tool())
+    except AgentAuthError:
+        return "unknown: the configuration does not load"
+    nobody = Principal("os/nobody", "nobody")
+    hit = [
+        f"{tool.name} in {tool.environment}"
+        for tool in tools
+        if Reach(tool.name, tool.provider, tool.environment, nobody).hit_by(switch)
+    ]
+    return ", ".join(hit) or "no tool of the configuration"
+
+
+def _living(wiring: Wiring, switch: Switch) -> list[Lease]:
+    try:
+        leases = wiring.ledger.leases(wiring.clock())
+    except AgentAuthError:
+        return []
+    return [one for one in _delivered(leases) if _reach(one).hit_by(switch)]
+
+
+def _delivered(leases: Iterable[Lease]) -> list[Lease]:
+    return [one for one in leases if one.state in ("active", "undelivered")]
+
+
+def _reach(lease: Lease) -> Reach:
+    who = Principal(lease.principal, lease.principal, actor=lease.actor)
+    return Reach(lease.tool, lease.provider, lease.environment, who)

@@ -1,0 +1,130 @@
+"""`vend`: the whole flow, one credential on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import (
+    Cost,
+    Duration,
+    Environment,
+    Json,
+    Model,
+    Reason,
+    Resource,
+    Tokens,
+    Tool,
+)
+from agentauth_cli.deliver import formats, stdout
+from agentauth_cli.errors import UsageError
+from agentauth_cli.hardening import harden
+from agentauth_cli.policy.charges import Stated
+from agentauth_cli.secret import MASK
+from agentauth_cli.tables import values
+from agentauth_cli.vending import Asked, Vended
+from agentauth_cli.vending import vend as go
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def vend(
+        tool: Tool,
+        *,
+        env: Environment = None,
+        resource: Resource = None,
+        duration: Duration = None,
+        format_: Annotated[
+            str, typer.Option("--format", metavar="F", help=" · ".join(formats.FORMATS))
+        ] = "json",
+        estimate_tokens: Tokens = None,
+        estimate_cost: Cost = None,
+        model: Model = None,
+        reason: Reason = None,
+        reveal: Annotated[
+            bool, typer.Option("--reveal", help="Show the secrets on a terminal too.")
+        ] = False,
+        as_json: Json = False,  # noqa: ARG001 - the form of errors; read where they end
+    ) -> None:
+        """Vend one credential for one tool."""
+        wiring = Wiring(say=screen.say)
+        given = asked(
+            wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason
+        )
+        work(wiring, VendInput(given, format_, reveal=reveal))
+
+
+@dataclass(frozen=True)
+class VendInput:
+    """What is asked for, and how it is shown."""
+
+    asked: Asked
+    format: str
+    reveal: bool
+
+
+def asked(
+    wiring: Wiring,
+    tool: str,
+    environment: str | None,
+    resource: str | None,
+    duration: str | None,
+    tokens: int | None,
+    cost: str | None,
+    model: str | None,
+    reason: str | None,
+) -> Asked:
+    """Return what the options ask for. Raises UsageError, and what finding the tool raises."""
+    seconds = _parsed("--duration", values.duration, duration)
+    micro = _parsed("--estimate-cost", values.money, cost)
+    if tokens is not None and tokens > values.MAX_INTEGER:
+        raise UsageError("--estimate-tokens: too large")
+    found = wiring.tool(tool, environment)
+    shortest = wiring.broker(found).min_duration
+    if seconds is not None and seconds < shortest:
+        raise UsageError(
+            f"--duration {duration}: {found.provider} mints nothing shorter than {shortest} s",
+            hint=f"Ask for {shortest}s or more",
+        )
+    return Asked(found, Stated(seconds, tokens, micro, model, reason), resource)
+
+
+def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
+def work(wiring: Wiring, given: VendInput) -> None:
+    """Vend, and write the credential in its format."""
+    render = formats.named(given.format, given.asked.tool.provider)
+    show = given.reveal or not screen.is_terminal(sys.stdout)
+    harden()
+
+    def deliver(vended: Vended) -> None:
+        if show:
+            stdout.write(render(vended))
+            return
+        hidden = replace(vended.credential, credentials=formats.masked(vended.credential))
+        text = render(replace(vended, credential=hidden))
+        stdout.write(text.replace(json.dumps(MASK)[1:-1], MASK))
+
+    vended = go(wiring.parts(), given.asked, deliver)
+    if not show:
+        screen.say("secrets are hidden on a terminal: use --reveal, or a pipe")
+    cut = vended.bounded.duration
+    wanted = given.asked.stated.duration
+    if wanted is not None and wanted > cut:
+        screen.say(f"asked for {wanted} s, cut to {cut} s: the limit of tool, policy or login")

@@ -1,0 +1,147 @@
+"""The files of one configuration folder, read when they are needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from agentauth_cli import files
+from agentauth_cli.config import settings
+from agentauth_cli.errors import (
+    ConfigError,
+    NotConfiguredError,
+    PolicyMissingError,
+    SwitchFileError,
+)
+from agentauth_cli.policy import budgets, rules, switches
+from agentauth_cli.tables.shape import MAX_BYTES, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from agentauth_cli.config.settings import Settings
+    from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.policy.switches import Switch
+
+T = TypeVar("T")
+
+POLICY = "policy.toml"
+POLICIES = "policy.d"
+BUDGETS = "budgets.toml"
+SWITCHES = "killswitch.toml"
+_LIMIT = MAX_BYTES + 1  # so that a file over the limit is an error of the file, with its name
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """One configuration folder. Every method raises ConfigError where a file does not load."""
+
+    folder: Path
+
+    def settings(self) -> Settings:
+        """Read config.toml. Raises NotConfiguredError where there is none."""
+        files.check_folder(self.folder)
+        content = self._read(settings.NAME)
+        if content is None:
+            raise NotConfiguredError(f"there is no {self.folder / settings.NAME}")
+        found, problems = settings.load(content, self.folder)
+        return _loaded(found, problems)
+
+    def policy(self) -> Policy:
+        """Read policy.toml and policy.d. Raises PolicyMissingError where there is none."""
+        found, problems = self.policy_files()
+        if not found and not problems:
+            raise PolicyMissingError(f"there is no {self.folder / POLICY}: everything is denied")
+        policy, more = rules.load(found)
+        return _loaded(policy, [*problems, *more])
+
+    def policy_files(self) -> tuple[list[tuple[str, bytes]], list[Problem]]:
+        """Return name and content of each policy file in order, and what cannot be one."""
+        found: list[tuple[str, bytes]] = []
+        problems: list[Problem] = []
+        whole = self._read(POLICY)
+        if whole is not None:
+            found.append((POLICY, whole))
+        names = self._policy_names()
+        if names and whole is None:
+            problems.append(Problem(POLICIES, (), f"needs {POLICY} beside it", "", 1, 1))
+        for name in names:
+            file = f"{POLICIES}/{name}"
+            content = None if not name.endswith(".toml") else self._read(file)
+            if content is None:
+                problems.append(Problem(file, (), "only .toml files may lie here", "", 1, 1))
+            else:
+                found.append((file, content))
+        return found, problems
+
+    def _policy_names(self) -> list[str]:
+        folder = self.folder / POLICIES
+        if not folder.exists():
+            return []
+        files.check_folder(folder)
+        try:
+            names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+        except OSError as error:
+            raise ConfigError(f"{folder} cannot be read: {error.strerror}") from None
+        return sorted(names, key=str.encode)
+
+    def budgets(self, known: Settings) -> tuple[Budget, ...] | None:
+        """Read budgets.toml, None where there is none."""
+        content = self._read(BUDGETS)
+        if content is None:
+            return None
+        found, problems = budgets.load(content, tuple(known.every_tool()))
+        return _loaded(found, problems)
+
+    def switches(self) -> tuple[Switch, ...]:
+        """Read killswitch.toml. Raises SwitchFileError: what cannot be read stops everything."""
+        try:
+            return switches.load(self._read(SWITCHES))
+        except ConfigError as error:
+            raise SwitchFileError(error.message, hint=error.hint) from None
+
+    def problems(self) -> tuple[str, list[Problem]]:
+        """Return the policy's digest and all that is wrong with any file, each file by itself."""
+        found, problems = self.policy_files()
+        problems += rules.load(found)[1]
+        content = self._read(settings.NAME)
+        known = None
+        if content is not None:
+            known, more = settings.load(content, self.folder)
+            problems += more
+        content = self._read(BUDGETS)
+        if content is not None:
+            tools = tuple(known.every_tool()) if known else ()
+            problems += budgets.load(content, tools)[1]
+        content = self._read(SWITCHES)
+        if content is not None:
+            problems += switches.problems(content)
+        return rules.digest(found), problems
+
+    def _read(self, name: str) -> bytes | None:
+        return files.read(self.folder / name, limit=_LIMIT)
+
+
+def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
+    """Read policy files that are not installed yet; a folder stands for its .toml files.
+
+    Raises ConfigError for a path that is not there.
+    """
+    found = []
+    for path in paths:
+        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
+        for one in inside:
+            content = files.read(one, limit=_LIMIT)
+            if content is None:
+                raise ConfigError(f"there is no {one}", hint="Check the path")
+            found.append((str(one), content))
+    return found
+
+
+def _loaded(found: T | None, problems: Sequence[Problem]) -> T:
+    if problems or found is None:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{problems[0]}{more}", problems=problems)
+    return found

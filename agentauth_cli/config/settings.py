@@ -1,0 +1,297 @@
+"""config.toml, read and held against itself: what the program works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.config.shape import FILE
+from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
+from agentauth_cli.inbound.jwt import Issuer
+from agentauth_cli.inbound.os_account import OsAccount
+from agentauth_cli.inbound.source import Inbound
+from agentauth_cli.model import ProviderType
+from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
+from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
+from agentauth_cli.policy.pattern import Template
+from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+NAME = "config.toml"
+DURATION = 900
+MINTABLE = {ProviderType.AWS: (SHORTEST, LONGEST)}
+"""The shortest and longest life, in seconds, that a provider can mint."""
+
+# Issuers whose tokens anybody on earth can have: a claim has to say which of them are meant.
+_PUBLIC_PRESETS = frozenset({"github-actions", "gitlab", "google", "buildkite", "circleci"})
+_PUBLIC_ISSUERS = (
+    "https://token.actions.githubusercontent.com",
+    "https://gitlab.com",
+    "https://accounts.google.com",
+    "https://agent.buildkite.com",
+    "https://oidc.circleci.com",
+    "https://login.microsoftonline.com/common",
+)
+_ENTRA = ("https://login.microsoftonline.com/", "https://sts.windows.net/")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What config.toml says. `environments` by name and provider, keys as in the file."""
+
+    default_environment: str
+    ledger: str
+    inbound: Inbound
+    environments: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    tools: Mapping[str, Mapping[str, Any]]
+    later: tuple[str, ...] = field(default=())
+    """Keys that every request needs, of parts that this version does not have."""
+
+    def environment(self, name: str | None) -> str:
+        """Return the environment of this name, the default one for None.
+
+        Raises UnknownNameError with the nearest name.
+        """
+        wanted = self.default_environment if name is None else name
+        if wanted not in self.environments:
+            near = did_you_mean(wanted, self.environments)
+            raise UnknownNameError(f"there is no environment {wanted!r}{near}")
+        return wanted
+
+    def tool(self, name: str, environment: str) -> Tool:
+        """Return the tool as it is in this environment.
+
+        Raises UnknownNameError with the nearest names, ConfigError where the environment has
+        nothing of the tool's provider.
+        """
+        if name not in self.tools:
+            raise UnknownNameError(f"there is no tool {name!r}{did_you_mean(name, self.tools)}")
+        entry = self.tools[name]
+        provider = self.environments[environment].get(entry["provider"])
+        if provider is None:
+            raise ConfigError(
+                f"tool {name} needs [environments.{environment}.{entry['provider']}]",
+                hint="Add it to config.toml, or name another environment",
+            )
+        return _tool(name, entry, environment, provider)
+
+    def every_tool(self) -> Iterator[Tool]:
+        """Yield each tool in each environment that has its provider."""
+        for environment, providers in self.environments.items():
+            for name, entry in self.tools.items():
+                if (provider := providers.get(entry["provider"])) is not None:
+                    yield _tool(name, entry, environment, provider)
+
+    def needs_later(self, tool: Tool) -> None:
+        """Raise UnavailableError naming what this tool needs that this version does not have."""
+        here = f"environments.{tool.environment}.{tool.provider}"
+        source = self.environments[tool.environment][tool.provider].get("source")
+        missing = list(self.later)
+        if tool.provider is not ProviderType.AWS:
+            missing.append(f"the provider {tool.provider}")
+        elif source == "web_identity":
+            missing.append(f"{here}.source = {source!r}")
+        if _merged(self.tools[tool.name], tool.environment)["policy_arns"]:
+            missing.append(f"tools.{tool.name}.policy_arns")
+        if missing:
+            raise UnavailableError(missing[0])
+
+
+def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
+    """Read config.toml; relative files in it are of `folder`."""
+    document = Document(NAME, content)
+    data = document.read(FILE)
+    if not document.broken and not document.found:
+        document.found.extend(_conflicts(data))
+    if problems := document.problems():
+        return None, problems
+    environments = {
+        name: {provider: entry for provider, entry in providers.items() if entry is not None}
+        for name, providers in data["environments"].items()
+    }
+    return Settings(
+        default_environment=data["default_environment"],
+        ledger=data["ledger"],
+        inbound=_inbound(data["inbound"] or {}, folder),
+        environments=environments,
+        tools=data["tools"],
+        later=tuple(_later(data)),
+    ), []
+
+
+def _later(data: Mapping[str, Any]) -> Iterator[str]:
+    if data["ledger"] != "sqlite":
+        yield f"ledger = {data['ledger'].partition(':')[0]!r}"
+    if data["audit"] and data["audit"]["mirror"]:
+        yield "audit.mirror"
+    if data["fleet"] and data["fleet"]["require_same"]:
+        yield "fleet.require_same"
+
+
+def _inbound(data: Mapping[str, Any], folder: Path) -> Inbound:
+    issuers = data.get("issuers", {})
+    own = ("audience", "algorithms", "jwks_url", "kind", "subject_claim", "name_claim")
+    return Inbound(
+        os_login=data.get("os_login", False),
+        os_accounts={
+            name: OsAccount(entry["kind"], entry["groups"])
+            for name, entry in data.get("os", {}).items()
+        },
+        issuers=tuple(
+            Issuer(
+                name=name,
+                issuer=entry["issuer"],
+                jwks_file=folder / entry["jwks_file"] if entry["jwks_file"] else None,
+                groups_claim=entry["groups_claim"],
+                require=entry["require"],
+                **{key: entry[key] for key in own},
+            )
+            for name, entry in issuers.items()
+            if not entry["preset"]
+        ),
+        ambient=tuple(
+            (name, entry["preset"]) for name, entry in issuers.items() if entry["ambient"]
+        ),
+        later={name: entry["preset"] for name, entry in issuers.items() if entry["preset"]},
+    )
+
+
+# -- what must hold between the keys ---------------------------------------------------------
+
+
+def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    if data["default_environment"] not in data["environments"]:
+        near = did_you_mean(data["default_environment"], data["environments"])
+        yield ("default_environment",), f"there is no such environment{near}"
+    for name, entry in (data["inbound"] or {"issuers": {}})["issuers"].items():
+        yield from _issuer_conflicts(("inbound", "issuers", name), entry)
+    for name, entry in data["tools"].items():
+        yield from _tool_conflicts(data, name, entry)
+
+
+def _issuer_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    issuer, preset = entry["issuer"] or "", entry["preset"]
+    if not issuer and not preset:
+        yield at, "missing key 'issuer' (or 'preset')"
+    public = preset in _PUBLIC_PRESETS or issuer.startswith(_PUBLIC_ISSUERS)
+    if public and not entry["require"]:
+        yield at, "anybody can have a token of this issuer: add `require = { CLAIM = … }`"
+    if entry["subject_claim"] == "email" and (preset == "entra" or issuer.startswith(_ENTRA)):
+        yield (*at, "subject_claim"), "email can be changed by its owner there: use oid or sub"
+    if entry["ambient"] and not preset:
+        yield (*at, "ambient"), "needs a `preset`, which says what platform this is"
+
+
+def _tool_conflicts(
+    data: Mapping[str, Any], name: str, entry: Mapping[str, Any]
+) -> Iterator[tuple[At, str]]:
+    at: At = ("tools", name)
+    for environment in entry["environments"]:
+        if environment not in data["environments"]:
+            near = did_you_mean(environment, data["environments"])
+            yield (*at, "environments", environment), f"there is no such environment{near}"
+    roles: dict[str, str] = {}
+    for environment, providers in data["environments"].items():
+        here = at
+        if environment in entry["environments"]:
+            here = (*at, "environments", environment)
+        merged = _merged(entry, environment)
+        yield from _grant_conflicts(here, merged)
+        yield from _duration_conflicts(here, merged)
+        if entry["provider"] == ProviderType.AWS and providers["aws"]:
+            role = _role(merged, name, providers["aws"])
+            if role is None:
+                yield here, f"no `role`, and no role_arn_template in environment {environment}"
+            elif role in roles:
+                other = roles[role]
+                yield here, f"the same role in {other} and {environment}: environments are walls"
+            else:
+                roles[role] = environment
+
+
+def _grant_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    short = [key for key in ("actions", "permissions", "resource") if entry[key]]
+    if entry["grant"] and short:
+        yield (*at, short[0]), "stands in [[grant]] or in the tool, not in both"
+        return
+    if not entry["grant"] and len(short) != len(("actions", "permissions", "resource")):
+        missing = [key for key in ("actions", "permissions", "resource") if not entry[key]]
+        yield at, f"missing key {missing[0]!r}"
+        return
+    if entry["wide"] or entry["provider"] not in (ProviderType.AWS, ProviderType.GCP):
+        return
+    for grant in _grants(entry):
+        services = {action.split(".")[1] for action in grant.actions}
+        for permission in grant.permissions:
+            if "*" in permission:
+                yield at, f"permission {permission!r} has a star: say `wide = true` to mean it"
+            elif entry["provider"] == ProviderType.AWS and _service(permission) not in services:
+                yield (
+                    at,
+                    (
+                        f"permission {permission!r} is of another service than its actions: "
+                        "say `wide = true` to mean it"
+                    ),
+                )
+
+
+def _duration_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    shortest, longest = MINTABLE.get(entry["provider"], (1, LONGEST))
+    if entry["duration"] and not shortest <= entry["duration"] <= longest:
+        message = f"{entry['provider']} mints {shortest} s to {longest} s"
+        yield (*at, "duration"), message
+
+
+def _service(permission: str) -> str:
+    return permission.partition(":")[0].lower()
+
+
+# -- tools -----------------------------------------------------------------------------------
+
+
+def _merged(entry: Mapping[str, Any], environment: str) -> dict[str, Any]:
+    """Return the tool's keys with those of one environment over them."""
+    over = entry["environments"].get(environment) or {}
+    return {**entry, **{key: value for key, value in over.items() if value is not None}}
+
+
+def _grants(entry: Mapping[str, Any]) -> tuple[ToolGrant, ...]:
+    grants = entry["grant"] or [entry]
+    return tuple(
+        ToolGrant(one["actions"], one["permissions"], _canonical(one["resource"], entry))
+        for one in grants
+    )
+
+
+def _canonical(resource: Template, entry: Mapping[str, Any]) -> Template:
+    """Return an ``s3://`` resource as the ARN that it means."""
+    first = canonical(resource.pieces[0], entry["provider"])
+    return Template(resource.text, (first, *resource.pieces[1:]))
+
+
+def _role(entry: Mapping[str, Any], name: str, aws: Mapping[str, Any]) -> str | None:
+    if entry["role"] or not aws["role_arn_template"]:
+        role: str | None = entry["role"]
+        return role
+    return role_arn(aws["role_arn_template"], aws["account_id"], name)
+
+
+def _tool(
+    name: str, entry: Mapping[str, Any], environment: str, provider: Mapping[str, Any]
+) -> Tool:
+    merged = _merged(entry, environment)
+    allowance = merged["allowance"] or {}
+    variables = ("project_id", "account_id", "project", "namespace")
+    return Tool(
+        name=name,
+        environment=environment,
+        provider=ProviderType(merged["provider"]),
+        grants=_grants(merged),
+        duration=merged["duration"] or DURATION,
+        role=merged["role"],
+        allowance=Allowance(allowance.get("tokens"), allowance.get("cost")),
+        variables={key: provider[key] for key in variables if key in provider},
+    )

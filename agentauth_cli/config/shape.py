@@ -1,0 +1,280 @@
+"""What config.toml may hold. Parts of later versions load and are checked here all the same."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.model import ISSUER, KINDS, RESERVED_ISSUERS, ProviderType
+from agentauth_cli.policy import pattern
+from agentauth_cli.policy.names import ACTION, SHORT
+from agentauth_cli.policy.pattern import POLICY_VARIABLES, Template
+from agentauth_cli.tables import values
+from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.transport import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROVIDER_VARIABLES = ("project_id", "account_id", "project", "namespace")
+ALGORITHMS = (
+    *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512", "EdDSA"),
+)
+PRESETS = (
+    *("github-actions", "gitlab", "google", "okta", "entra", "auth0", "keycloak"),
+    *("aws-outbound", "kubernetes", "buildkite", "circleci"),
+)
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
+_ROLE_TEMPLATE = re.compile(
+    r"arn:aws[a-z-]*:iam::(?:[0-9]{12}|\{account_id\}):role/"
+    r"(?:[\w+=,.@/-]|\{tool_name\}|\{account_id\}){1,512}",
+    re.ASCII,
+)
+_REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
+_PERMISSION = re.compile(r"[A-Za-z0-9.:/*_-]{1,256}")
+_ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?(/[^\s?#]*)?")
+
+
+def _form(form: re.Pattern[str], expected: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return check
+
+
+def _url(*, path: bool) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        match = _ENDPOINT.fullmatch(value) if isinstance(value, str) else None
+        if not match or (not path and match[3] not in (None, "/")):
+            raise ValueError(f"expected a URL, {'' if path else 'without a path, '}https://…")
+        if match[1] == "http" and not is_loopback(match[2].strip("[]")):
+            raise ValueError("plain http is for loopback alone: use https")
+        return str(value)
+
+    return check
+
+
+def _source(*fixed: str, profile: bool = False) -> Value:
+    def check(value: Any) -> str:
+        if profile and isinstance(value, str) and value.startswith("profile:"):
+            return values.text(value.removeprefix("profile:")) and value
+        return values.choice(*fixed, *(["profile:NAME"] if profile else []))(value)
+
+    return Value(check)
+
+
+def short_name(value: Any) -> str:
+    """Return the name of a tool or environment."""
+    if not isinstance(value, str) or not SHORT.fullmatch(value) or value in (".", "..", "-"):
+        raise ValueError("expected a name of A-Z a-z 0-9 . _ -, 1 to 64 long")
+    return value
+
+
+def issuer_name(value: Any) -> str:
+    """Return the name of an issuer, which is the first part of its principals' ids."""
+    if not isinstance(value, str) or not ISSUER.fullmatch(value):
+        raise ValueError("expected a name of a-z 0-9 -, 1 to 32 long, a letter or digit first")
+    if value in RESERVED_ISSUERS:
+        raise ValueError(f"{value!r} is reserved: take another name")
+    return value
+
+
+def _tool_resource(value: Any) -> Template:
+    found = pattern.template(value, (*POLICY_VARIABLES, *PROVIDER_VARIABLES))
+    stars = "".join(found.pieces[::2])
+    if "*" in stars[:-1]:
+        raise ValueError("a `*` stands only at the end of a tool's resource")
+    return found
+
+
+_TEXT = Key(Value(values.text))
+_FLAG = Key(Value(values.boolean), default=False)
+_BASE_URL = Key(Value(_url(path=False)))
+_ANY_URL = Key(Value(_url(path=True)))
+_DURATION = Key(Value(values.duration))
+_TOKEN = {"audience": _TEXT, "token_file": _TEXT, "reuse_inbound": _FLAG}
+
+_ISSUER = Table(
+    {
+        "issuer": _ANY_URL,
+        "preset": Key(Value(values.choice(*PRESETS))),
+        "audience": Key(Value(values.text), required=True),
+        "client_id": _TEXT,
+        "algorithms": Key(
+            ListOf(Value(values.choice(*ALGORITHMS))), default=("RS256", "ES256", "EdDSA")
+        ),
+        "jwks_url": _ANY_URL,
+        "jwks_file": _TEXT,
+        "token_endpoint": _ANY_URL,
+        "authorization_endpoint": _ANY_URL,
+        "device_authorization_endpoint": _ANY_URL,
+        "revocation_endpoint": _ANY_URL,
+        "kind": Key(Value(values.choice(*KINDS)), default="user"),
+        "subject_claim": Key(Value(values.text), default="sub"),
+        "name_claim": _TEXT,
+        "groups_claim": _TEXT,
+        "session": Key(Value(values.duration), default=8 * 3600),
+        "ambient": _FLAG,
+        "require": Key(Named(Value(values.text)), default={}),
+    }
+)
+
+_INBOUND = Table(
+    {
+        "os_login": _FLAG,
+        "os": Key(
+            Named(
+                Table(
+                    {
+                        "kind": Key(Value(values.choice(*KINDS)), default="user"),
+                        "groups": Key(ListOf(Value(values.text)), default=()),
+                    }
+                )
+            ),
+            default={},
+        ),
+        "issuers": Key(Named(_ISSUER, issuer_name), default={}),
+    }
+)
+
+_AWS = Table(
+    {
+        "account_id": Key(Value(_form(_ACCOUNT, "an account id of 12 digits")), required=True),
+        "role_arn_template": Key(
+            Value(_form(_ROLE_TEMPLATE, "arn:aws:iam::{account_id}:role/{tool_name}, or the like"))
+        ),
+        "region": Key(Value(_form(_REGION, 'a region such as "eu-west-1"')), required=True),
+        "source": Key(_source("ambient", "web_identity", profile=True), default="ambient"),
+        **_TOKEN,
+        "session_tags": Key(Value(values.boolean), default=True),
+        "revoke_source": Key(_source(profile=True)),
+        "sts_endpoint": _BASE_URL,
+        "iam_endpoint": _BASE_URL,
+        "ca_bundle": _TEXT,
+    }
+)
+
+_GCP = Table(
+    {
+        "project": Key(Value(values.text), required=True),
+        "service_account_template": _TEXT,
+        "source": Key(_source("ambient", "web_identity"), default="ambient"),
+        "workload_identity_provider": _TEXT,
+        **_TOKEN,
+        "hand_out_subject_token": _FLAG,
+        "sts_endpoint": _BASE_URL,
+        "iam_credentials_endpoint": _BASE_URL,
+    }
+)
+
+_OPENAI = Table(
+    {
+        "project_id": Key(Value(values.text), required=True),
+        "source": Key(_source("web_identity", "admin_key"), default="web_identity"),
+        "identity_provider_id": _TEXT,
+        "service_account_id": _TEXT,
+        **_TOKEN,
+        "same_account": _FLAG,
+        "base_url": _ANY_URL,
+        "token_endpoint": _ANY_URL,
+    }
+)
+
+_HUGGINGFACE = Table(
+    {
+        "namespace": Key(Value(values.text), required=True),
+        "source": Key(_source("oidc", "stored_token"), default="oidc"),
+        **_TOKEN,
+        "same_account": _FLAG,
+        "endpoint": _BASE_URL,
+    }
+)
+
+_GRANT = {
+    "actions": Key(ListOf(Value(_form(ACTION, "an action such as aws.s3.put")))),
+    "permissions": Key(ListOf(Value(_form(_PERMISSION, "a permission such as s3:PutObject")))),
+    "resource": Key(Value(_tool_resource)),
+}
+
+TOOL_KEYS = {
+    **_GRANT,
+    "description": _TEXT,
+    "grant": Key(
+        ListOf(Table({name: Key(key.shape, required=True) for name, key in _GRANT.items()}))
+    ),
+    "duration": _DURATION,
+    "role": Key(Value(_form(_ROLE, "the ARN of a role"))),
+    "service_account": _TEXT,
+    "service_account_id": _TEXT,
+    "policy_arns": Key(ListOf(Value(values.text))),
+    "oauth_scopes": Key(ListOf(Value(values.text))),
+    "allowance": Key(
+        Table({"tokens": Key(Value(values.integer)), "cost": Key(Value(values.money))})
+    ),
+    "trust_reported_usage": Key(Value(values.boolean)),
+    "wide": Key(Value(values.boolean)),
+    "unnarrowed": Key(Value(values.boolean)),
+}
+
+_TOOL = Table(
+    {
+        **TOOL_KEYS,
+        "provider": Key(Value(values.choice(*ProviderType)), required=True),
+        "environments": Key(Named(Table(TOOL_KEYS), short_name), default={}),
+    }
+)
+
+
+def _ledger(value: Any) -> str:
+    if isinstance(value, str) and value.startswith("postgresql://"):
+        return value
+    return values.choice("sqlite", "ephemeral", "postgresql://HOST/DB")(value)
+
+
+def _uid(value: Any) -> int:
+    return values.integer(value, 0, 2**32 - 2)
+
+
+FILE = Table(
+    {
+        "version": Key(Value(values.version), required=True),
+        "default_environment": Key(Value(short_name), required=True),
+        "ledger": Key(Value(_ledger), default="sqlite"),
+        "inbound": Key(_INBOUND),
+        "environments": Key(
+            Named(
+                Table(
+                    {
+                        "aws": Key(_AWS),
+                        "gcp": Key(_GCP),
+                        "openai": Key(_OPENAI),
+                        "huggingface": Key(_HUGGINGFACE),
+                    }
+                ),
+                short_name,
+            ),
+            default={},
+        ),
+        "tools": Key(Named(_TOOL, short_name), default={}),
+        "daemon": Key(
+            Table(
+                {
+                    "account": _TEXT,
+                    "autostart": _FLAG,
+                    "idle_exit": _DURATION,
+                    "allow_uid": Key(ListOf(Value(_uid)), default=()),
+                    "peers": Key(Named(Value(values.text)), default={}),
+                }
+            )
+        ),
+        "audit": Key(Table({"mirror": _TEXT, "events": Key(ListOf(Value(values.text)))})),
+        "exec": Key(Table({"inherit": Key(ListOf(Value(values.text)))})),
+        "gateway": Key(Table({"port": Key(Value(values.integer))})),
+        "fleet": Key(Table({"require_same": _FLAG})),
+    }
+)

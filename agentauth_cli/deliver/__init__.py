@@ -1,0 +1,1 @@
+"""From a credential to the bytes that the calling program expects."""

@@ -1,0 +1,111 @@
+"""The formats of a credential. Pure: text in memory, for the one writer."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import ProviderAnswerError, UsageError
+from agentauth_cli.ledger.records import obligations
+from agentauth_cli.model import ProviderCredential, ProviderType
+from agentauth_cli.secret import MASK, SecretMapping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from agentauth_cli.vending import Vended
+
+_PUBLIC = frozenset({"aws_access_key_id", "region_name", "project"})
+_VARIABLES = {
+    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
+    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
+    "aws_session_token": "AWS_SESSION_TOKEN",
+    "region_name": "AWS_REGION",
+}
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a time in UTC, to the second, as the AWS SDKs read it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def as_json(vended: Vended) -> str:
+    """Return one JSON object; for AWS with the keys of `credential_process` in it."""
+    credential, narrowed = vended.credential, vended.bounded.narrowed
+    found: dict[str, Any] = {
+        "version": 1,
+        "provider": credential.provider,
+        "tool": narrowed.tool.name,
+        "environment": narrowed.tool.environment,
+        "credential_type": credential.credential_type,
+        "credentials": dict(credential.credentials),
+        "expires_at": rfc3339(credential.expires_at),
+        "lease": vended.lease.id,
+        "resource": narrowed.resource,
+        "obligations": obligations(vended.bounded.decision),
+    }
+    if credential.provider is ProviderType.AWS:
+        found.update(_process(credential))
+    return json.dumps(found) + "\n"
+
+
+def as_aws(vended: Vended) -> str:
+    """Return exactly the five keys that `credential_process` reads.
+
+    Source: the AWS SDKs and Tools Reference Guide, "Process credential provider".
+    """
+    return json.dumps(_process(vended.credential)) + "\n"
+
+
+def _process(credential: ProviderCredential) -> dict[str, Any]:
+    found = credential.credentials
+    return {
+        "Version": 1,
+        "AccessKeyId": found["aws_access_key_id"],
+        "SecretAccessKey": found["aws_secret_access_key"],
+        "SessionToken": found["aws_session_token"],
+        "Expiration": rfc3339(credential.expires_at),
+    }
+
+
+def as_env(vended: Vended) -> str:
+    """Return lines for a POSIX shell to evaluate, values quoted.
+
+    Raises ProviderAnswerError for a value with control characters.
+    """
+    found = {
+        variable: vended.credential.credentials[name]
+        for name, variable in _VARIABLES.items()
+        if name in vended.credential.credentials
+    }
+    found["AWS_CREDENTIAL_EXPIRATION"] = rfc3339(vended.credential.expires_at)
+    for variable, value in found.items():
+        if not value.isprintable():
+            raise ProviderAnswerError(f"the value for {variable} holds control characters")
+    return "".join(f"export {variable}={shlex.quote(found[variable])}\n" for variable in found)
+
+
+FORMATS: dict[str, Callable[[Vended], str]] = {
+    "json": as_json,
+    "aws": as_aws,
+    "process": as_aws,
+    "env": as_env,
+}
+
+
+def named(name: str, provider: ProviderType) -> Callable[[Vended], str]:
+    """Return the format of this name. Raises UsageError where the provider has none such."""
+    if name not in FORMATS:
+        raise UsageError(f"unknown format {name!r}", hint=f"One of {', '.join(FORMATS)}")
+    if name != "json" and provider is not ProviderType.AWS:
+        raise UsageError(f"format {name} is for aws, not for {provider}", hint="--format json")
+    return FORMATS[name]
+
+
+def masked(credential: ProviderCredential) -> SecretMapping:
+    """Return the credentials with their secrets replaced, for a terminal."""
+    return SecretMapping(
+        {name: value if name in _PUBLIC else MASK for name, value in credential.credentials.items()}
+    )

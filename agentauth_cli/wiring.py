@@ -1,0 +1,163 @@
+"""Picks the concrete parts that a configuration asks for; the only place that knows them all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agentauth_cli.config import places
+from agentauth_cli.config.reading import BUDGETS, Configuration
+from agentauth_cli.errors import ConfigError, LedgerMissingError, StateError, UnavailableError
+from agentauth_cli.inbound import source
+from agentauth_cli.inbound.jwks import KeySource
+from agentauth_cli.ledger import note, opening, process
+from agentauth_cli.ledger.opening import Place
+from agentauth_cli.vending import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from agentauth_cli.config.places import Places
+    from agentauth_cli.config.settings import Settings
+    from agentauth_cli.inbound.source import Source
+    from agentauth_cli.ledger.sqlite import SQLiteLedger
+    from agentauth_cli.model import Principal
+    from agentauth_cli.outbound.aws import AWSCredentialBroker
+    from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.narrow import Tool
+    from agentauth_cli.ports import Clock
+
+KEYS = "jwks"
+
+
+def utc_now() -> datetime:
+    """Return the time: the Clock of everything that is not a test."""
+    return datetime.now(UTC)  # noqa: TID251 - this is the Clock
+
+
+def _silent(_notice: str) -> None:
+    """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The parts of one process, each made when it is first asked for.
+
+    `environ` are the variables that lead to the files and to the caller's identity; `say` gets
+    what a person should know.
+    """
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    clock: Clock = utc_now
+    say: Callable[[str], None] = _silent
+
+    @cached_property
+    def places(self) -> Places:
+        """The folders. Raises ConfigError."""
+        return places.find(self.environ)
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The configuration folder."""
+        return Configuration(self.places.config)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """config.toml. Raises ConfigError."""
+        return self.configuration.settings()
+
+    def tool(self, name: str, environment: str | None) -> Tool:
+        """Return a configured tool; without an environment, in AGENTAUTH_ENV or the default one.
+
+        Raises UnknownNameError, ConfigError; UnavailableError where it needs a later version.
+        """
+        wanted = environment if environment is not None else self.environ.get("AGENTAUTH_ENV")
+        tool = self.settings.tool(name, self.settings.environment(wanted))
+        self.settings.needs_later(tool)
+        return tool
+
+    @cached_property
+    def identity(self) -> Source:
+        """Where the caller's identity comes from. Raises AuthenticationError."""
+        keys = KeySource(self.places.state / KEYS, self.clock)
+        return source.find(self.environ, self.settings.inbound, keys, self.clock)
+
+    def authenticate(self) -> Principal:
+        """Return who is asking. Raises AuthenticationError."""
+        return self.identity.authenticate()
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the ledger of this configuration is."""
+        moved = None if self.places.default else str(self.places.config)
+        return Place(
+            config=self.places.config,
+            state=self.places.state,
+            data=self.places.data,
+            context={"client": process.parent_name(), "config": moved},
+            say=self.say,
+        )
+
+    @cached_property
+    def ledger(self) -> SQLiteLedger:
+        """The ledger, begun where this configuration never had one. Raises StateError."""
+        asked = self.environ.get("AGENTAUTH_LEDGER", "sqlite")
+        if asked != "sqlite":
+            if note.find(self.place.data, self.place.config, self.say):
+                raise LedgerMissingError(
+                    f"AGENTAUTH_LEDGER leads away from the ledger of {self.places.config}",
+                    hint="Unset AGENTAUTH_LEDGER",
+                )
+            raise UnavailableError(f"AGENTAUTH_LEDGER = {asked.partition(':')[0]!r}")
+        return opening.open_ledger(self.place, self.clock)
+
+    def budgets(self) -> Sequence[Budget]:
+        """Return the budgets. Raises ConfigError, also where the file was there once and is gone.
+
+        A ledger that cannot be read is not the concern of this step.
+        """
+        found = self.configuration.budgets(self.settings)
+        with contextlib.suppress(StateError):
+            if found is not None:
+                self.ledger.remember(BUDGETS)
+            elif self.ledger.remembers(BUDGETS):
+                gone = self.places.config / BUDGETS
+                raise ConfigError(f"{gone} is gone", hint="Bring it back; an empty one will do")
+        return found or ()
+
+    def broker(self, tool: Tool) -> AWSCredentialBroker:
+        """Return the broker of the tool's provider and environment."""
+        from agentauth_cli.outbound.aws import AWSCredentialBroker
+
+        aws = self.settings.environments[tool.environment][tool.provider]
+        bundle = aws["ca_bundle"]
+        return AWSCredentialBroker(
+            role_arn_template=aws["role_arn_template"],
+            account_id=aws["account_id"],
+            region=aws["region"],
+            source=aws["source"],
+            session_tags=aws["session_tags"],
+            sts_endpoint=aws["sts_endpoint"],
+            ca_bundle=self.places.config / bundle if bundle else None,
+            clock=self.clock,
+        )
+
+    def parts(self) -> Parts:
+        """Return what the eight steps need."""
+        return Parts(
+            authenticate=self.authenticate,
+            policy=self.configuration.policy,
+            budgets=self.budgets,
+            switches=self.configuration.switches,
+            ledger=lambda: self.ledger,
+            broker=self.broker,
+            clock=self.clock,
+            lease_id=lambda: f"L{secrets.token_hex(8)}",
+            process=process.this_process(),
+            peer=f"uid {os.getuid()}",
+        )
