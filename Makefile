@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format lock bench clean
+.PHONY: test demo lint types imports unit format pages lock bench clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -19,6 +19,7 @@ demo: .venv/.ready
 lint: .venv/.ready
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
+	@$(BIN)/python .ci/pages.py --check
 
 types: .venv/.ready
 	@$(BIN)/mypy --no-error-summary
@@ -36,9 +37,12 @@ format: .venv/.ready
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
 
+# man/ and completions/, from the command line itself
+pages: .venv/.ready
+	@$(BIN)/python .ci/pages.py
+
 # the versions that development and continuous integration use
 lock: .venv/.ready
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || true
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --group dev -o requirements-dev.txt pyproject.toml
 	@echo 'awscli' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from agentauth_cli.config import places
 from agentauth_cli.config.reading import BUDGETS, Configuration
-from agentauth_cli.errors import ConfigError, LedgerMissingError, StateError, UnavailableError
+from agentauth_cli.errors import (
+    AuthenticationError,
+    ConfigError,
+    LedgerMissingError,
+    StateError,
+    UnavailableError,
+)
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
 from agentauth_cli.ledger import note, opening, process
@@ -89,7 +95,14 @@ class Wiring:
 
     def authenticate(self) -> Principal:
         """Return who is asking. Raises AuthenticationError."""
-        return self.identity.authenticate()
+        try:
+            return self.identity.authenticate()
+        except AuthenticationError as error:
+            later = self.settings.inbound.later
+            if error.reason == "issuer_unknown" and later:
+                name = next(iter(later))
+                raise UnavailableError(f"inbound.issuers.{name}.preset") from None
+            raise
 
     @cached_property
     def place(self) -> Place:

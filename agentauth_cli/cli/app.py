@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import sys
@@ -13,22 +14,7 @@ import typer
 from typer.exceptions import TyperException
 
 from agentauth_cli import __version__
-from agentauth_cli.cli import (
-    audit,
-    budget,
-    check,
-    configure,
-    demo,
-    identity,
-    init,
-    lease,
-    ledger,
-    policy,
-    screen,
-    status,
-    switch,
-    vend,
-)
+from agentauth_cli.cli import screen
 from agentauth_cli.errors import AgentAuthError, RecursionRefusedError, Stopped, UsageError
 from agentauth_cli.secret import redact
 
@@ -40,25 +26,54 @@ BUG = 70
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANYWHERE = ("--debug", "--no-color")
 
-app = typer.Typer(
-    name=screen.NAME,
-    help="Short-lived, narrowed, audited credentials for AI agents.",
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+MODULES = {
+    "init": "init",
+    "whoami": "identity",
+    "vend": "vend",
+    "check": "check",
+    "explain": "check",
+    "status": "status",
+    "demo": "demo",
+    "disable": "switch",
+    "enable": "switch",
+    "budget": "budget",
+    "lease": "lease",
+    "audit": "audit",
+    "policy": "policy",
+    "configure": "configure",
+    "ledger": "ledger",
+}
+"""Which module of this folder declares which command; only those needed are loaded."""
 
 
-def _version(asked: bool) -> None:
+def build(wanted: str | None = None) -> typer.Typer:
+    """Return the command line: with one command where `wanted` is its name, else with all.
+
+    Typer builds a validator for each option of each command, which nobody should wait for.
+    """
+    app = typer.Typer(
+        name=screen.NAME,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command("version")(_version)
+    names = [MODULES[wanted]] if wanted in MODULES else dict.fromkeys(MODULES.values())
+    for name in names:
+        importlib.import_module(f"agentauth_cli.cli.{name}").declare(app)
+    return app
+
+
+def _show_version(asked: bool) -> None:
     if asked:
         screen.out(f"{screen.NAME} {__version__}")
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _root(
     *,
     debug: Annotated[  # noqa: ARG001 - declared for --help, read by run()
         bool, typer.Option("--debug", help="Show where a failure comes from.")
@@ -66,7 +81,7 @@ def root(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
-        typer.Option("--version", help="Show the version.", is_eager=True, callback=_version),
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
     """Short-lived, narrowed, audited credentials for AI agents."""
@@ -74,28 +89,9 @@ def root(
         os.environ["NO_COLOR"] = "1"
 
 
-@app.command("version")
-def show_version() -> None:
+def _version() -> None:
     """Show the version."""
-    _version(asked=True)
-
-
-for group in (
-    init,
-    identity,
-    vend,
-    check,
-    status,
-    demo,
-    switch,
-    budget,
-    lease,
-    audit,
-    policy,
-    configure,
-    ledger,
-):
-    group.declare(app)
+    _show_version(asked=True)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -105,6 +101,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         with _signals():
             _refuse_recursion()
+            app = build(next((one for one in given if not one.startswith("-")), None))
             code = app(given, standalone_mode=False, prog_name=screen.NAME)
             return code if isinstance(code, int) else 0
     except AgentAuthError as failure:

@@ -1,0 +1,40 @@
+# agentauth completions for bash. Written by .ci/pages.py from the command line.
+_agentauth() {
+    local word path="" words="" i
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        [[ $word == -* ]] && continue
+        case "$path" in
+            "") path=$word ;;
+            "budget"|"lease"|"audit"|"policy"|"configure"|"ledger") path="$path $word" ;;
+        esac
+    done
+    case "$path" in
+        "") words="version init whoami vend check explain status demo disable enable budget lease audit policy configure ledger --debug --no-color --version --help" ;;
+        "version") words="--help" ;;
+        "init") words="--tool --resource --account --region --source --env --json --help" ;;
+        "whoami") words="--json --help" ;;
+        "vend") words="--env --resource --duration --format --estimate-tokens --estimate-cost --model --reason --reveal --json --help" ;;
+        "check") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
+        "explain") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
+        "status") words="--json --help" ;;
+        "demo") words="--keep --help" ;;
+        "disable") words="--tool --provider --principal --environment --all --reason --until --force --json --help" ;;
+        "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;
+        "budget") words="show --help" ;;
+        "budget show") words="--json --help" ;;
+        "lease") words="list --help" ;;
+        "lease list") words="--json --help" ;;
+        "audit") words="tail verify --help" ;;
+        "audit tail") words="-n --json --help" ;;
+        "audit verify") words="--json --help" ;;
+        "policy") words="lint --help" ;;
+        "policy lint") words="--json --help" ;;
+        "configure") words="aws --help" ;;
+        "configure aws") words="--env --profile --print --remove --json --help" ;;
+        "ledger") words="reset --help" ;;
+        "ledger reset") words="--reason --json --help" ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
+}
+complete -F _agentauth agentauth
