@@ -1,0 +1,27 @@
+"""What tests share: one cloud for a worker, and no way out but loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.cloud import Cloud, cloud
+from support.station import Station, station
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """Run an emulator of AWS, with authentication on, for as long as the worker lives."""
+    with cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: Path, emulator: Cloud) -> Station:
+    """Return a fresh configuration whose tool mints at the emulator."""
+    return station(tmp_path / "station", emulator.url, emulator.source)

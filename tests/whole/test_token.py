@@ -1,0 +1,107 @@
+"""A JWT from the environment, verified by the real program against a real issuer."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.cloud import ROLE
+from support.issuer import IssuerServer, signer
+
+if TYPE_CHECKING:
+    from support.station import Station
+
+pytestmark = pytest.mark.whole
+
+ISSUER = """
+[inbound.issuers.corp]
+issuer = "{url}"
+audience = "agentauth"
+kind = "agent"
+{more}
+"""
+
+RULE = """\
+version = 1
+
+[[rule]]
+id = "corp"
+effect = "allow"
+principals = ["corp/*"]
+"""
+
+
+def configured(here: Station, url: str, more: str = "") -> None:
+    """Add an issuer to the configuration, whose principals may do everything."""
+    config = (here.folder / "config" / "config.toml").read_text()
+    here.write("config.toml", config + ISSUER.format(url=url, more=more))
+    here.write("policy.toml", RULE)
+
+
+def claims(url: str, **others: object) -> dict[str, object]:
+    """Return the claims of a good token of now."""
+    now = int(time.time())
+    return {
+        "iss": url,
+        "aud": "agentauth",
+        "sub": "build-7",
+        "iat": now,
+        "exp": now + 1200,
+        **others,
+    }
+
+
+def test_a_token_is_verified_with_keys_by_discovery_and_vends(here: Station) -> None:
+    """A JWT in AGENTAUTH_TOKEN of a configured issuer, with JWKS by discovery."""
+    key = signer("RS256")
+    with IssuerServer(key.jwk()) as issuer:
+        configured(here, issuer.url)
+        token = key.token(claims(issuer.url))
+        who = here.json("whoami", "--json", AGENTAUTH_TOKEN=token)
+        assert (who["id"], who["kind"], who["auth"]) == ("corp/build-7", "agent", "jwt")
+        vended = here.json("vend", ROLE, AGENTAUTH_TOKEN=token)
+        assert vended["Version"] == 1
+        file = here.folder / "token"
+        file.write_text(token + "\n")
+        again = here.json("whoami", "--json", AGENTAUTH_TOKEN_FILE=str(file))
+        assert again["id"] == who["id"]
+    written = b"".join(path.read_bytes() for path in here.folder.glob("state/**/*.db*"))
+    assert token.encode() not in written
+
+
+def test_keys_from_a_file_need_no_network(here: Station) -> None:
+    """jwks_file is read from the config directory."""
+    key = signer("ES256")
+    url = "https://issuer.example"
+    configured(here, url, 'jwks_file = "keys.json"')
+    here.write("keys.json", json.dumps({"keys": [key.jwk()]}))
+    who = here.json("whoami", "--json", AGENTAUTH_TOKEN=key.token(claims(url)))
+    assert who["id"] == "corp/build-7"
+
+
+def test_a_refused_token_is_exit_4_and_never_the_os_account(here: Station) -> None:
+    """A weaker source never stands in for a stronger one that failed."""
+    key, other = signer("ES256"), signer("ES256", number=1)
+    url = "https://issuer.example"
+    configured(here, url, 'jwks_file = "keys.json"')
+    here.write("keys.json", json.dumps({"keys": [key.jwk()]}))
+    for token in (other.token(claims(url)), key.token(claims(url, exp=1)), "", "x.y.z"):
+        done = here.run("vend", ROLE, AGENTAUTH_TOKEN=token)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert not token or token not in done.stderr
+    assert set(here.events()) == {"login.failed"}
+
+
+def test_what_is_left_of_the_token_cuts_the_duration(here: Station) -> None:
+    """A credential never outlives what vouches for it by more than its provider's minimum life."""
+    key = signer("ES256")
+    url = "https://issuer.example"
+    configured(here, url, 'jwks_file = "keys.json"')
+    here.write("keys.json", json.dumps({"keys": [key.jwk()]}))
+    before = time.time()
+    vended = here.json("vend", ROLE, AGENTAUTH_TOKEN=key.token(claims(url)))
+    ends = time.mktime(time.strptime(vended["Expiration"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
+    assert ends <= before + 1200 + 60
