@@ -9,7 +9,6 @@ AWS = .venv-aws
 export AGENTAUTH_TEST_AWS = $(CURDIR)/$(AWS)/bin/aws
 export RUFF_CACHE_DIR = .cache/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY = .cache/hypothesis
-export PYTHONDONTWRITEBYTECODE = 1
 
 test: lint types imports unit
 
@@ -45,18 +44,24 @@ pages: .venv/.ready
 lock: .venv/.ready
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --group dev -o requirements-dev.txt pyproject.toml
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --group run -o requirements-run.txt pyproject.toml
 	@echo 'awscli' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header -o requirements-aws.txt -
 
-bench: .venv/.ready
-	@$(BIN)/python tests/bench/start.py
+bench: .venv/.ready .venv-run/.ready
+	@$(BIN)/python tests/bench/start.py .venv-run/bin
 
 clean:
-	@rm -rf .venv $(AWS) .cache dist
+	@rm -rf .venv .venv-run $(AWS) .cache dist
 
 .venv/.ready: requirements-dev.txt .ci/environment
 	@echo 'setting up .venv (once)' >&2
 	@.ci/environment .venv requirements-dev.txt .
+
+# what a user has, without the tools of development: figures are taken here
+.venv-run/.ready: requirements-run.txt .ci/environment
+	@.ci/environment .venv-run requirements-run.txt .
 
 # the AWS CLI as a consumer, in an environment of its own: it pins botocore
 $(AWS)/.ready: requirements-aws.txt .ci/environment

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import time
@@ -318,18 +319,18 @@ def _read(wire: socket, method: str, deadline: Deadline, limit: int) -> Response
     from http.client import HTTPResponse
 
     source = _Bounded(wire, deadline, 2 * limit + _HEAD_BYTES)
-    answer = HTTPResponse(cast("socket", source), method=method)
-    answer.begin()
-    if answer.status // 100 == 3:  # noqa: PLR2004
-        raise ProviderAnswerError(f"a redirect ({answer.status}), which is not followed")
-    if (answer.length or 0) > limit:
-        raise ProviderAnswerError(f"the answer is larger than {limit} bytes")
-    body = answer.read(limit + 1)
-    if len(body) > limit:
-        raise ProviderAnswerError(f"the answer is larger than {limit} bytes")
-    if answer.length:  # read(n) does not say so itself
-        raise ProviderAnswerError("the answer is cut short")
-    return Response(answer.status, _lower(answer), body)
+    with contextlib.closing(HTTPResponse(cast("socket", source), method=method)) as answer:
+        answer.begin()
+        if answer.status // 100 == 3:  # noqa: PLR2004
+            raise ProviderAnswerError(f"a redirect ({answer.status}), which is not followed")
+        if (answer.length or 0) > limit:
+            raise ProviderAnswerError(f"the answer is larger than {limit} bytes")
+        body = answer.read(limit + 1)
+        if len(body) > limit:
+            raise ProviderAnswerError(f"the answer is larger than {limit} bytes")
+        if answer.length:  # read(n) does not say so itself
+            raise ProviderAnswerError("the answer is cut short")
+        return Response(answer.status, _lower(answer), body)
 
 
 def _lower(answer: HTTPResponse) -> Mapping[str, str]:

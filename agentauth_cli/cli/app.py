@@ -6,17 +6,15 @@ import contextlib
 import importlib
 import os
 import signal
-import sys
 import traceback
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.exceptions import TyperException
 
-from agentauth_cli import __version__
 from agentauth_cli.cli import screen
+from agentauth_cli.cli import version as version_
 from agentauth_cli.errors import AgentAuthError, RecursionRefusedError, Stopped, UsageError
-from agentauth_cli.secret import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +25,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ANYWHERE = ("--debug", "--no-color")
 
 MODULES = {
+    "version": "version",
     "init": "init",
     "whoami": "identity",
     "vend": "vend",
@@ -60,17 +59,10 @@ def build(wanted: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command("version")(_version)
     names = [MODULES[wanted]] if wanted in MODULES else dict.fromkeys(MODULES.values())
     for name in names:
         importlib.import_module(f"agentauth_cli.cli.{name}").declare(app)
     return app
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        screen.out(f"{screen.NAME} {__version__}")
-        raise typer.Exit
 
 
 def _root(
@@ -81,17 +73,12 @@ def _root(
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours.")] = False,
     version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
-        typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version),
+        typer.Option("--version", help="Show the version.", is_eager=True, callback=version_.show),
     ] = False,
 ) -> None:
     """Short-lived, narrowed, audited credentials for AI agents."""
     if no_color:
         os.environ["NO_COLOR"] = "1"
-
-
-def _version() -> None:
-    """Show the version."""
-    _show_version(asked=True)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -124,7 +111,7 @@ def run(arguments: Sequence[str]) -> int:
 def _misused(message: str, *, as_json: bool) -> None:
     """Show what Typer found wrong; a group without a command gets its help."""
     if message.startswith("Usage:") and not as_json:
-        sys.stderr.write(message + "\n")
+        screen.say_lines(message)
     else:
         screen.error(UsageError(" ".join(message.split()).rstrip(".")), as_json=as_json)
 
@@ -154,8 +141,8 @@ def _refuse_recursion() -> None:
 
 def _trace(debug: bool) -> None:
     """Show the traceback, in which text that looks like a secret is masked."""
-    if debug and sys.stderr is not None:
-        sys.stderr.write(redact(traceback.format_exc()))
+    if debug:
+        screen.say_lines(traceback.format_exc())
 
 
 @contextlib.contextmanager
