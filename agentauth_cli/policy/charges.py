@@ -127,7 +127,7 @@ def _amounts(
 
 def _larger(one: int | None, other: int | None) -> int | None:
     known = [amount for amount in (one, other) if amount is not None]
-    return max(known) if known else None
+    return max(0, *known) if known else None
 
 
 def _check_caps(taken: dict[Metric, int | None], decision: PolicyDecision) -> None:

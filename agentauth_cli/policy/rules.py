@@ -54,7 +54,7 @@ def digest(files: Sequence[tuple[str, bytes]]) -> str:
     """Return SHA-256 over length (8 bytes, big endian) and bytes of each name and content."""
     total = hashlib.sha256()
     for name, content in files:
-        for part in (name.encode(), content):
+        for part in (name.encode("utf-8", "surrogateescape"), content):
             total.update(len(part).to_bytes(8, "big"))
             total.update(part)
     return total.hexdigest()

@@ -1,0 +1,177 @@
+"""Small policies and questions: so few names that rules and questions really meet."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from agentauth_cli.model import AUTHS, KINDS, Principal, Question
+from agentauth_cli.policy.rules import Policy, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
+ALICE = Principal("okta/alice", "alice")
+QUESTION = Question(ALICE, "aws.s3.put", "bucket/key", "s3_upload", "dev", NOW)
+
+Rule = dict[str, Any]
+"""A rule as TOML gives it."""
+
+
+def property_of(examples: int) -> settings:
+    """Return the settings of a property: so many examples, nothing kept on disk."""
+    unhurried = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    return settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=unhurried
+    )
+
+
+# From rules to a policy
+
+
+def toml(value: object) -> str:
+    """Write a value as TOML; tables are written inline."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def written(rules: Sequence[Rule]) -> bytes:
+    """Write rules as a policy file."""
+    tables = [
+        "[[rule]]\n" + "".join(f"{key} = {toml(value)}\n" for key, value in rule.items())
+        for rule in rules
+    ]
+    return "\n".join(["version = 1\n", *tables]).encode()
+
+
+def policy_of(*files: Sequence[Rule]) -> Policy:
+    """Load rules, one sequence for each file, which has to work."""
+    named = [(f"policy.d/{i}.toml", written(rules)) for i, rules in enumerate(files)]
+    policy, problems = load(named)
+    assert policy is not None, [str(one) for one in problems]
+    return policy
+
+
+def rule(rule_id: str = "r", effect: str = "allow", **parts: Any) -> Rule:
+    """Return a rule for every principal, with these parts besides."""
+    return {"id": rule_id, "effect": effect, "principals": ["*"], **parts}
+
+
+class Asked(TypedDict, total=False):
+    """What of a question a test names."""
+
+    principal: Principal
+    action: str
+    resource: str
+    tool: str
+    environment: str
+    time: datetime
+
+
+def ask(**what: Unpack[Asked]) -> Question:
+    """Return a well-formed question, with these things otherwise."""
+    return replace(QUESTION, **what)
+
+
+# Strategies
+
+
+def _some(entries: Sequence[str]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(entries), min_size=1, max_size=2, unique=True)
+
+
+def _sound(pieces: list[str]) -> str:
+    text = "".join(pieces)
+    while "**" in text:
+        text = text.replace("**", "*")
+    return text
+
+
+_PIECES = (
+    *("x", "y", "/", "*", "*", "x*"),
+    *("${principal.name}", "${principal.claims.c}", "${principal.issuer}", "${tool}"),
+    *("${environment}", "${principal.hash}"),
+)
+RESOURCES = st.lists(st.sampled_from(_PIECES), min_size=1, max_size=4).map(_sound)
+OBLIGATIONS: Mapping[str, st.SearchStrategy[Any]] = {
+    "max_duration": st.sampled_from(["900s", "15m", "1h", "60m", "1s"]),
+    "max_tokens": st.integers(0, 2),
+    "max_cost": st.sampled_from(["0", "0.5", "0.50", "1"]),
+    "rate_limit": st.one_of(
+        st.sampled_from(["0/day", "1/second"]), _some(["0/day", "1/second", "2/hour"])
+    ),
+    "must_log": st.just(True),
+    "require_reason": st.just(True),
+    "delivery": st.sampled_from(
+        [["stdout"], ["exec"], ["endpoint", "gateway"], ["exec", "stdout"]]
+    ),
+    "models": _some(["gpt-*", "*-mini"]),
+}
+
+
+@st.composite
+def rules(draw: st.DrawFn, rule_id: str, effect: str | None = None) -> Rule:
+    """Draw one rule with this id."""
+    drawn: Rule = {
+        "id": rule_id,
+        "effect": effect or draw(st.sampled_from(["allow", "allow", "allow", "deny"])),
+        "principals": draw(
+            st.just(["*"])
+            | _some(["*", "a/*", "*/x", "a/x", "kind:user", "group:a/*", "group:*/g"])
+        ),
+    }
+    optional = {
+        "tools": _some(["t", "*", "t*", "-"]),
+        "actions": _some(["*", "aws.*", "*.get", "aws.s3.put"]),
+        "resources": st.lists(RESOURCES, min_size=1, max_size=2),
+        "environments": _some(["dev", "*", "d*", "prod"]),
+    }
+    for part, strategy in optional.items():
+        if draw(st.integers(0, 3)) == 0 or (part == "resources" and draw(st.booleans())):
+            drawn[part] = draw(strategy)
+    if drawn["effect"] == "allow" and draw(st.integers(0, 2)):
+        named = st.sampled_from([*sorted(OBLIGATIONS), "delivery", "delivery"])
+        names = draw(st.sets(named, min_size=1, max_size=3))
+        drawn["obligations"] = {name: draw(OBLIGATIONS[name]) for name in sorted(names)}
+    return drawn
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn, most: int = 4) -> list[Rule]:
+    """Draw the rules of a policy, in an order that is not that of their ids."""
+    ids = draw(st.permutations("abc01"))
+    return [draw(rules(rule_id)) for rule_id in ids[: draw(st.integers(0, most))]]
+
+
+CLAIMS = st.dictionaries(
+    st.just("c"), st.sampled_from(["x", "y", "x/y", "..", "", 7, None, ["x"]]), max_size=1
+)
+PRINCIPALS = st.builds(
+    Principal,
+    id=st.sampled_from(["a/x", "a/y", "b/x", "a/x/y"]),
+    name=st.sampled_from(["x", "x", "y", "xy", "a:b", "x..y", "", "é", "x" * 129]),
+    kind=st.sampled_from(KINDS),
+    auth=st.sampled_from(AUTHS),
+    groups=st.lists(st.sampled_from(["a/g", "a/h", "b/g"]), max_size=2, unique=True).map(tuple),
+    claims=CLAIMS,
+    actor=st.sampled_from([None, "a/x", "b/agent"]),
+)
+EXACT = st.text("xy/", min_size=1, max_size=4)
+QUESTIONS = st.builds(
+    Question,
+    principal=PRINCIPALS,
+    action=st.sampled_from(["aws.s3.put", "aws.s3.get", "gcp.gcs.get"]),
+    resource=st.one_of(EXACT, st.text("xy/", max_size=3).map(lambda prefix: prefix + "*")),
+    tool=st.sampled_from(["t", "u", "-"]),
+    environment=st.sampled_from(["dev", "prod"]),
+    time=st.just(NOW),
+)
