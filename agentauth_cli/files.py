@@ -13,6 +13,7 @@ import os
 import secrets
 import stat
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentauth_cli.errors import ConfigError, StateError, UnsafeFileError
@@ -55,19 +56,28 @@ def read(
         return None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UnsafeFileError(f"{path} is a symbolic link", hint=f"rm {path}") from None
+            hint = f"rm {_quoted(path)}"
+            raise UnsafeFileError(f"{path} is a symbolic link", hint=hint) from None
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_look(path)) from None
     try:
-        _judge(path, os.fstat(descriptor))
+        found = os.fstat(descriptor)
+        _judge(path, found)
         if private:
-            _close_to_others(descriptor, path, say)
+            _close_to_others(path, found, partial(os.fchmod, descriptor), say)
         return _content(path, descriptor, limit)
     finally:
         os.close(descriptor)
 
 
 def _look(path: Path) -> str:
-    return f"ls -ld {path}"
+    return f"ls -ld {_quoted(path)}"
+
+
+def _quoted(path: Path) -> str:
+    """Return the path as a shell takes it: on a Mac the state lies under Application Support."""
+    import shlex
+
+    return shlex.quote(str(path))
 
 
 def _judge(path: Path, found: os.stat_result) -> None:
@@ -79,27 +89,39 @@ def _judge(path: Path, found: os.stat_result) -> None:
 def _judge_owner(path: Path, found: os.stat_result) -> None:
     if found.st_uid not in (os.getuid(), 0):
         raise UnsafeFileError(
-            f"{path} belongs to uid {found.st_uid}", hint=f"chown {os.getuid()} {path}"
+            f"{path} belongs to uid {found.st_uid}", hint=f"chown {os.getuid()} {_quoted(path)}"
         )
     if found.st_mode & _OTHERS_WRITE:
-        raise UnsafeFileError(f"{path} can be written by others", hint=f"chmod go-w {path}")
+        hint = f"chmod go-w {_quoted(path)}"
+        raise UnsafeFileError(f"{path} can be written by others", hint=hint)
 
 
 def _content(path: Path, descriptor: int, limit: int) -> bytes:
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        try:
+    try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(limit + 1)
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > limit:
         raise ConfigError(f"{path} is larger than {limit} bytes", hint="Make it smaller")
     return content
 
 
-def _close_to_others(descriptor: int, path: Path, say: Callable[[str], None]) -> None:
-    if os.fstat(descriptor).st_mode & _OTHERS:
-        os.fchmod(descriptor, _PRIVATE_FILE)
-        say(f"{path} could be read by others; its mode is now 0600")
+def _close_to_others(
+    path: Path, found: os.stat_result, chmod: Callable[[int], None], say: Callable[[str], None]
+) -> None:
+    """Set a file of ours that others may read to 0600, and say so; one of root's stays as it is."""
+    if not found.st_mode & _OTHERS or found.st_uid != os.getuid():
+        return
+    try:
+        chmod(_PRIVATE_FILE)
+    except FileNotFoundError:  # SQLite takes its -wal away when the last one closes
+        return
+    except OSError as error:
+        raise StateError(
+            f"{path} can be read by others, and its mode cannot be set: {error.strerror}"
+        ) from None
+    say(f"{path} could be read by others; its mode is now 0600")
 
 
 def check_private(path: Path, say: Callable[[str], None] = _silent) -> None:
@@ -115,11 +137,9 @@ def check_private(path: Path, say: Callable[[str], None] = _silent) -> None:
     except OSError as error:
         raise StateError(f"{path} cannot be read: {error.strerror}") from None
     if stat.S_ISLNK(found.st_mode):
-        raise UnsafeFileError(f"{path} is a symbolic link", hint=f"rm {path}")
+        raise UnsafeFileError(f"{path} is a symbolic link", hint=f"rm {_quoted(path)}")
     _judge(path, found)
-    if found.st_mode & _OTHERS and found.st_uid == os.getuid():
-        path.chmod(_PRIVATE_FILE)
-        say(f"{path} could be read by others; its mode is now 0600")
+    _close_to_others(path, found, path.chmod, say)
 
 
 def check_folder(path: Path) -> None:
@@ -133,30 +153,33 @@ def check_folder(path: Path) -> None:
         return
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_look(path)) from None
+    _judge_folder(path, found)
+
+
+def _judge_folder(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafeFileError(f"{path} is not a folder", hint="Move it away")
     _judge_owner(path, found)
 
 
 def private_folder(path: Path) -> Path:
-    """Make the folder with mode 0700, or check the one that is there; return it.
+    """Make the folder, and those above it, with mode 0700, or check what is there; return it.
 
     Raises UnsafeFileError for a link, another's, or one that others may write; StateError where it
     cannot be made.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            path.mkdir(mode=_PRIVATE_FOLDER)
-            path.chmod(_PRIVATE_FOLDER)
+        missing = [one for one in (path, *path.parents) if not one.exists()]
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # somebody was faster: judged below
+                folder.mkdir(mode=_PRIVATE_FOLDER)
+                folder.chmod(_PRIVATE_FOLDER)  # whatever the umask took
         found = path.lstat()
+        _judge_folder(path, found)
+        if found.st_mode & _OTHERS and found.st_uid == os.getuid():
+            path.chmod(_PRIVATE_FOLDER)
     except OSError as error:
         raise StateError(f"{path} cannot be made: {error.strerror}") from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise UnsafeFileError(f"{path} is not a folder", hint="Move it away")
-    _judge_owner(path, found)
-    if found.st_mode & _OTHERS and found.st_uid == os.getuid():
-        path.chmod(_PRIVATE_FOLDER)
     return path
 
 
@@ -167,13 +190,15 @@ def write(path: Path, content: bytes, *, new: bool = False) -> None:
     followed, so that the file it leads to is replaced. With `new` a file that is there is an
     error. Raises StateError; then nothing has changed.
     """
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
+        target = path.resolve()
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _PRIVATE_FILE
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode
         )
+    except RuntimeError:  # what Python before 3.13 calls it
+        raise StateError(f"{path} cannot be written: its links lead in a circle") from None
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}") from None
     try:
@@ -190,7 +215,8 @@ def write(path: Path, content: bytes, *, new: bool = False) -> None:
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # renamed, or the disk takes nothing any more
+            temporary.unlink()
 
 
 def sync_folder(path: Path) -> None:
@@ -207,7 +233,7 @@ def lock(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     """Hold the lock of this file, for one thread of one process at a time.
 
     Waits in the kernel's queue, so that nobody starves. Raises StateError after `seconds`, or where
-    the file cannot be opened.
+    the file cannot be opened or locked.
     """
     try:
         descriptor = os.open(
@@ -216,6 +242,8 @@ def lock(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
     except OSError as error:
         raise StateError(f"the lock {path} cannot be opened: {error.strerror}") from None
     try:
+        with contextlib.suppress(PermissionError):  # root's: it is closed to others already
+            os.fchmod(descriptor, _PRIVATE_FILE)  # a umask may have closed it to us
         _wait_for(descriptor, path, seconds)
         yield
     finally:
@@ -223,9 +251,15 @@ def lock(path: Path, seconds: float = LOCK_SECONDS) -> Iterator[None]:
 
 
 def _wait_for(descriptor: int, path: Path, seconds: float) -> None:
-    with contextlib.suppress(BlockingIOError):
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return
+    except BlockingIOError:
+        _queue_for(descriptor, path, seconds)
+    except OSError as error:  # a file system without locks
+        raise StateError(f"{path} cannot be locked: {error.strerror}") from None
+
+
+def _queue_for(descriptor: int, path: Path, seconds: float) -> None:
     taken = threading.Event()
 
     def wait() -> None:
@@ -233,6 +267,9 @@ def _wait_for(descriptor: int, path: Path, seconds: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             taken.set()
 
-    threading.Thread(target=wait, daemon=True).start()
+    try:
+        threading.Thread(target=wait, daemon=True).start()
+    except RuntimeError:  # no more threads for this account
+        raise StateError(f"{path} is held by another process") from None
     if not taken.wait(seconds):
         raise StateError(f"{path} has been held by another process for {seconds:.0f} s")

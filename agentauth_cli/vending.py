@@ -127,8 +127,11 @@ def _ask(parts: Parts, asked: Asked, trail: Trail) -> Bounded:
     policy, budgets = parts.policy(), parts.budgets()
     principal = authenticate(parts, policy, trail)
     narrowed = narrow(asked.tool, principal, asked.resource)
-    decision = decide(parts, asked, policy, narrowed, trail)
-    return bound(parts, asked, budgets, narrowed, decision)
+    decision, unreadable = decide(parts, asked, policy, narrowed, trail)
+    bounded = bound(parts, asked, budgets, narrowed, decision)
+    if unreadable is not None:
+        raise unreadable
+    return bounded
 
 
 def authenticate(parts: Parts, policy: Policy, trail: Trail) -> Principal:
@@ -141,10 +144,11 @@ def authenticate(parts: Parts, policy: Policy, trail: Trail) -> Principal:
 
 def decide(
     parts: Parts, asked: Asked, policy: Policy, narrowed: Narrowed, trail: Trail
-) -> PolicyDecision:
+) -> tuple[PolicyDecision, StateError | None]:
     """Step 3: switches, then rules. Raises SwitchedOffError, PermissionDeniedError.
 
-    A ledger whose switches cannot be read stops the request, but only once nothing else does.
+    A ledger whose switches cannot be read stops the request, but only once nothing else does: its
+    error is handed on.
     """
     now = parts.clock()
     tool, principal = asked.tool, narrowed.principal
@@ -161,9 +165,7 @@ def decide(
         rule = f": {', '.join(decision.rules)}" if decision.rules else ""
         raise PermissionDeniedError(f"{decision.reason}{rule}", decision=decision)
     _check_delivery(asked, decision)
-    if unreadable is not None:
-        raise unreadable
-    return decision
+    return decision, unreadable
 
 
 def _remembered_switches(parts: Parts, reach: kill.Reach) -> StateError | None:

@@ -374,7 +374,7 @@ def test_an_allowance_is_reserved_and_settled_at_the_end(world: World) -> None:
     world.refused(BudgetExceededError, Asked(tool))
     world.now += timedelta(hours=1)
     world.refused(BudgetExceededError, Asked(tool))
-    assert world.used() == {(0, 900_000)}  # a refusal changes nothing, the sweep included
+    assert world.used() == {(900_000, 0)}  # what has ended is settled, refused or not
     world.vend(Asked(replace(tool, allowance=Allowance(cost=100_000))))
     assert world.used() == {(900_000, 100_000)}
     assert world.events().count("lease.settled") == 2
@@ -389,6 +389,27 @@ def test_a_rate_limit_counts_and_says_when(world: World) -> None:
     assert world.refused(RateLimitExceededError).retry_after == 30
     world.now += timedelta(seconds=30)
     world.vend()
+    world.holds()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "repo:acme/x:ref:refs/heads/sk-" + "made-up-branch-name-of-somebody",
+        "<SecretAccessKey>",
+        "<SecretAccessKey>x",
+        'session_token="',
+        "session_token:",
+        "-----BEGIN PRIVATE KEY-----",
+    ],
+)
+def test_a_principal_named_like_a_secret_is_counted_and_recounted(world: World, name: str) -> None:
+    """Every counter can be recounted, whatever redaction makes of its name."""
+    world.change(authenticate=lambda: replace(WHO, id=f"corp/{name}"))
+    world.change(budgets=lambda: budget("limits.day = { requests = 1 }"))
+    world.change(policy=lambda: policy(rule(more='obligations = { rate_limit = "9/day" }')))
+    world.vend()
+    world.refused(BudgetExceededError)
     world.holds()
 
 

@@ -100,8 +100,8 @@ def run(arguments: Sequence[str]) -> int:
         return UsageError.exit_code
     except Stopped as stopped:
         return stopped.exit_code
-    except BrokenPipeError:
-        return 128 + signal.SIGPIPE  # who read us has had enough
+    except SystemExit:  # Typer's own end where nobody reads its help any more
+        return 128 + signal.SIGPIPE
     except Exception as bug:  # noqa: BLE001 - the one place where a bug of ours ends
         _trace("--debug" in given)
         screen.error(_BugError(f"{type(bug).__name__}: {bug}"), as_json=as_json)

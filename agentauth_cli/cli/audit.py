@@ -17,6 +17,7 @@ from agentauth_cli.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from agentauth_cli.ledger.sqlite import SQLiteLedger
 
 BROKEN = 1
 
@@ -44,10 +45,13 @@ def declare(app: typer.Typer) -> None:
 def show(wiring: Wiring, count: int, *, as_json: bool) -> None:
     """Show the newest records."""
     for row in wiring.ledger.records(count):
-        if as_json:
-            screen.out_json({**json.loads(row.record), "hash": row.hash})
-        else:
-            screen.out(line(json.loads(row.record)))
+        try:
+            record = json.loads(row.record)
+            shown = json.dumps({**record, "hash": row.hash}) if as_json else line(record)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            screen.say(f"record {row.seq} is damaged: see `agentauth audit verify`")
+            continue
+        screen.out(shown)
 
 
 def line(record: Mapping[str, Any]) -> str:
@@ -81,9 +85,10 @@ def _resource(record: Mapping[str, Any]) -> str:
 def check(wiring: Wiring, *, as_json: bool) -> int:
     """Verify chain and counters; return the exit code: 1 where something is damaged."""
     ledger = wiring.ledger
-    rows: list[Row] = list(ledger.records())
-    damage = verify(rows)
-    wrong = [damage.what] if damage else _miscounted(wiring, rows)
+    with ledger.unchanging():
+        rows: list[Row] = list(ledger.records())
+        damage = verify(rows)
+        wrong = [damage.what] if damage else _miscounted(ledger, rows)
     head = rows[-1] if rows else None
     if as_json:
         found = {"seq": head.seq, "hash": head.hash} if head else None
@@ -96,6 +101,5 @@ def check(wiring: Wiring, *, as_json: bool) -> int:
     return BROKEN if wrong else 0
 
 
-def _miscounted(wiring: Wiring, rows: list[Row]) -> list[str]:
-    ledger = wiring.ledger
+def _miscounted(ledger: SQLiteLedger, rows: list[Row]) -> list[str]:
     return differences(recount(rows), ledger.counters(), ledger.arrivals())

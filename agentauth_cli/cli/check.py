@@ -116,8 +116,8 @@ def work(wiring: Wiring, given: Asked, show: Show) -> None:
         if refusal.decision is not None:
             show.answer(_refused(refusal.decision, refusal.message))
         raise
-    except ConfigError as failure:
-        _show_unloaded(failure, show)
+    except ConfigError:
+        _show_unloaded(wiring, show)
         raise
     show.answer(bounded.decision)
 
@@ -134,8 +134,8 @@ def ask_policy(wiring: Wiring, given: PolicyInput, show: Show) -> None:
     environment = wiring.settings.environment(given.environment)
     try:
         policy = wiring.configuration.policy()
-    except ConfigError as failure:
-        _show_unloaded(failure, show)
+    except ConfigError:
+        _show_unloaded(wiring, show)
         raise
     resource = canonical(given.resource, given.action.partition(".")[0])
     who = identify(wiring.parts())
@@ -147,9 +147,14 @@ def ask_policy(wiring: Wiring, given: PolicyInput, show: Show) -> None:
         raise PermissionDeniedError(decision.reason, decision=decision, hint="")
 
 
-def _show_unloaded(failure: ConfigError, show: Show) -> None:
-    missing = isinstance(failure, PolicyMissingError)
-    show.answer(PolicyDecision(Decision.DENY, "no policy" if missing else "policy invalid"))
+def _show_unloaded(wiring: Wiring, show: Show) -> None:
+    """Show the refusal where it is the policy that is missing or does not load."""
+    try:
+        wiring.configuration.policy()
+    except PolicyMissingError:
+        show.answer(PolicyDecision(Decision.DENY, "no policy"))
+    except ConfigError:
+        show.answer(PolicyDecision(Decision.DENY, "policy invalid"))
 
 
 def shape(decision: PolicyDecision) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import typer
 from agentauth_cli import files
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Environment, Json, Tool
+from agentauth_cli.config import places
 from agentauth_cli.errors import ConfigError, RecursionRefusedError, UsageError
 from agentauth_cli.tables.shape import MAX_BYTES
 from agentauth_cli.wiring import Wiring
@@ -21,6 +22,7 @@ from agentauth_cli.wiring import Wiring
 REFRESH = 900
 """Seconds before its end from which botocore asks a credential_process at every call."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9._@+=:/,-]+")
 _PROFILE = re.compile(r"[A-Za-z0-9._@+=:/-]{1,128}")
 _MOVED = ("AGENTAUTH_CONFIG_DIR", "AGENTAUTH_STATE_DIR", "AGENTAUTH_DATA_DIR")
 
@@ -51,7 +53,10 @@ def declare(app: typer.Typer) -> None:
         ] = False,
         as_json: Json = False,
     ) -> None:
-        """Write a profile to the AWS config file that asks agentauth for a tool's credentials."""
+        """Write a profile that asks agentauth for a tool's credentials.
+
+        It goes to the AWS config file: AWS_CONFIG_FILE, or ~/.aws/config.
+        """
         wiring = Wiring(say=screen.say)
         given = AwsInput(tool, env, profile or tool, config_file(wiring))
         if remove:
@@ -80,7 +85,10 @@ def put_in(wiring: Wiring, given: AwsInput, *, show: bool, as_json: bool) -> Non
     """Write the entry; twice changes nothing. Raises UsageError for somebody else's entry."""
     entry = _entry(wiring, given)
     if show:
-        screen.out(entry.rstrip("\n"))
+        if as_json:
+            screen.out_json({"profile": given.profile, "file": str(given.file), "entry": entry})
+        else:
+            screen.out(entry.rstrip("\n"))
         return
     with files.lock(files.private_folder(wiring.places.state) / "configure.lock"):
         found = _read(given.file)
@@ -96,7 +104,7 @@ def put_in(wiring: Wiring, given: AwsInput, *, show: bool, as_json: bool) -> Non
             gap = "\n" if head == " newline" else ""
             changed = text + gap + _marked(given.profile, entry, head)
         if changed != text:
-            given.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            places.make(given.file.parent)
             files.write(given.file, changed.encode())
     _tell(given, "written" if changed != text else "unchanged", as_json=as_json)
 
@@ -162,9 +170,12 @@ def _program(wiring: Wiring) -> str:
 
 
 def _quoted(word: str) -> str:
-    if '"' in word or not word.isprintable():
-        raise ConfigError(f"{word!r} cannot stand in an AWS config file")
-    return f'"{word}"' if " " in word else word
+    """Return a word as both boto3's splitting and a shell, which other SDKs use, read it."""
+    if any(char in word for char in '"\\$`') or not word.isprintable():
+        raise ConfigError(
+            f"{word!r} cannot stand in an AWS config file", hint='Use a path without " \\ $ `'
+        )
+    return word if _PLAIN.fullmatch(word) else f'"{word}"'
 
 
 def _marked(profile: str, entry: str, head: str) -> str:

@@ -89,7 +89,7 @@ def declare(app: typer.Typer) -> None:
         *,
         keep: Annotated[bool, typer.Option("--keep", help="Leave the folder, to play in.")] = False,
     ) -> None:
-        """Show the whole story against a cloud on this machine, in a temporary folder."""
+        """Show the whole story against a cloud on this machine."""
         work(keep=keep)
 
 

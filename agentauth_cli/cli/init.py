@@ -16,9 +16,9 @@ from agentauth_cli import files
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.configure import config_file
 from agentauth_cli.cli.options import Json
-from agentauth_cli.config import settings
+from agentauth_cli.config import places, settings
 from agentauth_cli.config.reading import BUDGETS, POLICY
-from agentauth_cli.errors import StateError, UsageError
+from agentauth_cli.errors import UsageError
 from agentauth_cli.inbound import os_account
 from agentauth_cli.outbound.aws_session import session_policy
 from agentauth_cli.policy import budgets, rules
@@ -63,7 +63,7 @@ def declare(app: typer.Typer) -> None:
         ] = "dev",
         as_json: Json = False,
     ) -> None:
-        """Write a configuration with one working tool, rule and budget, for AWS."""
+        """Write a configuration with one working tool, rule and budget."""
         wiring = Wiring(say=screen.say)
         around = look_around(config_file(wiring), wiring.environ)
         given = InitInput(
@@ -135,17 +135,14 @@ def work(wiring: Wiring, given: InitInput, around: Around, *, as_json: bool) -> 
     there = [name for name in texts if (folder / name).exists()]
     if there:
         raise UsageError(f"{folder / there[0]} is there already", hint="Nothing was written")
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"{folder} cannot be made: {error.strerror}") from None
+    commands = _commands(given)
+    places.make(folder)
     files.check_folder(folder)
     with files.lock(folder / ".init.lock"):
         for name, text in texts.items():
             files.write(folder / name, text.encode(), new=True)
         if not (folder / IGNORE).exists():
             files.write(folder / IGNORE, b"killswitch.toml\napikeys.toml\n.*.lock\n", new=True)
-    commands = _commands(given)
     if as_json:
         screen.out_json({"folder": str(folder), "principal": who.id, "commands": commands})
         return
@@ -231,8 +228,10 @@ limits.day = { requests = 1000 }
 
 
 def _toml(text: str) -> str:
-    """Return a TOML basic string; its escapes are those of JSON."""
-    return json.dumps(text)
+    """Return a TOML basic string; its escapes are those of JSON. Raises UsageError."""
+    if not text.isprintable():
+        raise UsageError(f"{text!r} holds characters that are not printable")
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _commands(given: InitInput) -> list[str]:

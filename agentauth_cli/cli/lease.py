@@ -22,7 +22,10 @@ def declare(app: typer.Typer) -> None:
 
     @group.command("list")
     def list_(*, as_json: Json = False) -> None:
-        """Show the leases that are not over: pending, active, expired, orphaned, undelivered."""
+        """Show the leases that are not over.
+
+        They are pending, active, expired, orphaned or undelivered.
+        """
         work(Wiring(say=screen.say), as_json=as_json)
 
 

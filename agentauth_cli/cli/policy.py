@@ -33,7 +33,10 @@ def declare(app: typer.Typer) -> None:
         *,
         as_json: Json = False,
     ) -> None:
-        """List every error of the policy and the files beside it, or of the policy files given."""
+        """List every error of the policy and the files beside it.
+
+        With paths: every error of these policy files.
+        """
         raise typer.Exit(work(Wiring(say=screen.say), paths or [], as_json=as_json))
 
 

@@ -2,16 +2,20 @@
 
 Standard output carries the result and nothing else. Everything for people goes to standard error:
 an error is one line of at most 300 characters, a notice one line; control characters are shown as
-escapes, secrets never. What only a person could answer is asked on a terminal alone.
+escapes, secrets never. What nobody reads any more is dropped. What only a person could answer is
+asked on a terminal alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from agentauth_cli.errors import StateError, Stopped
 from agentauth_cli.secret import printable, redact
 
 if TYPE_CHECKING:
@@ -26,8 +30,17 @@ _PLAIN = "\x1b[0m"
 
 
 def out(text: str) -> None:
-    """Write a line of the result."""
-    _line(sys.stdout, text)
+    """Write a line of the result.
+
+    Raises Stopped where nobody reads it any more, StateError where standard output is full.
+    """
+    try:
+        _line(sys.stdout, text)
+    except BrokenPipeError:
+        raise Stopped(signal.SIGPIPE) from None
+    except OSError as error:
+        why = f"standard output cannot be written: {error.strerror}"
+        raise StateError(why, hint="Check where it goes") from None
 
 
 def out_json(value: Any) -> None:
@@ -37,7 +50,17 @@ def out_json(value: Any) -> None:
 
 def say(text: str) -> None:
     """Write a line for a person."""
-    _line(sys.stderr, printable(redact(text)))
+    _tell(printable(redact(text)))
+
+
+def say_lines(text: str) -> None:
+    """Write text of several lines for a person."""
+    _tell(redact(text).rstrip("\n"))
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # closed or full: the exit code is still told
+        _line(sys.stderr, text)
 
 
 def _line(stream: TextIO | None, text: str) -> None:
@@ -57,15 +80,17 @@ def error(failure: AgentAuthError, *, as_json: bool) -> None:
             "hint": hint,
             "retry_after": failure.retry_after,
         }
-        _line(sys.stderr, json.dumps({"error": told}))
+        _tell(json.dumps({"error": told}))
         return
     why = f": {message}" if message else ""
     line = f"{NAME}: {failure.what}{why}"
     end = "" if message.endswith("?") else "."
     mend = f"{end} {hint}" if hint else ""
-    if len(line) + len(mend) > LONGEST:
-        line = line[: LONGEST - len(mend) - 1] + "…"
-    _line(sys.stderr, line + mend)
+    _tell(_cut(_cut(line, max(LONGEST - len(mend), LONGEST // 2)) + mend, LONGEST))
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> None:

@@ -24,7 +24,7 @@ def declare(app: typer.Typer) -> None:
 
     @app.command()
     def status(*, as_json: Json = False) -> None:
-        """Show principal, switches, budgets, live leases and the ledger on one screen."""
+        """Show principal, switches, budgets, leases and ledger at once."""
         wiring = Wiring(say=screen.say)
         if as_json:
             screen.out_json(shape(wiring))
@@ -45,7 +45,8 @@ def work(wiring: Wiring) -> None:
         try:
             part(wiring)
         except AgentAuthError as error:
-            screen.out(screen.red(f"  {printable(error.message)}"))
+            why = f"{error.what}: {error.message}. {error.hint}"
+            screen.out(screen.red(f"  {printable(why)}"))
 
 
 def _principal(wiring: Wiring) -> None:
@@ -118,4 +119,4 @@ def _or_error(part: Callable[[], Any]) -> Any:
     try:
         return part()
     except AgentAuthError as error:
-        return {"error": error.message, "class": type(error).__name__}
+        return {"error": error.message, "hint": error.hint, "class": type(error).__name__}

@@ -24,6 +24,7 @@ from agentauth_cli.inbound import os_account
 from agentauth_cli.model import Lease, Principal, ProviderType
 from agentauth_cli.policy import pattern, switches
 from agentauth_cli.policy.switches import Reach, Switch, Target
+from agentauth_cli.secret import printable
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import did_you_mean
 from agentauth_cli.wiring import Wiring
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 
-_Name = Annotated[str | None, typer.Option(metavar="N")]
+_Tool = Annotated[str | None, typer.Option(metavar="N", help="A tool; * for any text.")]
+_Provider = Annotated[str | None, typer.Option(metavar="N", help="A provider, such as aws.")]
+_Who = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="okta/alice; alice of any issuer; group:okta/eng; kind:agent."),
+]
+_Where = Annotated[str | None, typer.Option(metavar="N", help="An environment.")]
 _All = Annotated[bool, typer.Option("--all", help="Everything.")]
 
 
@@ -42,10 +49,10 @@ def declare(app: typer.Typer) -> None:
     @app.command()
     def disable(
         *,
-        tool: _Name = None,
-        provider: _Name = None,
-        principal: _Name = None,
-        environment: _Name = None,
+        tool: _Tool = None,
+        provider: _Provider = None,
+        principal: _Who = None,
+        environment: _Where = None,
         everything: _All = False,
         reason: Reason = None,
         until: Annotated[
@@ -55,26 +62,29 @@ def declare(app: typer.Typer) -> None:
         force: Annotated[bool, typer.Option("--force", help="Also an unknown name.")] = False,
         as_json: Json = False,
     ) -> None:
-        """Stop new credentials at once, for a tool, provider, principal, environment, or all."""
+        """Stop new credentials at once: of a tool, a principal, or all."""
         wiring = Wiring(say=screen.say)
         target, name = _target(tool, provider, principal, environment, everything)
-        given = DisableInput(target, name, reason or "", _until(until, wiring.clock()), force)
+        given = DisableInput(
+            target, name, printable(reason or ""), _until(until, wiring.clock()), force
+        )
         turn_on(wiring, given, as_json=as_json)
 
     @app.command()
     def enable(
         *,
-        tool: _Name = None,
-        provider: _Name = None,
-        principal: _Name = None,
-        environment: _Name = None,
+        tool: _Tool = None,
+        provider: _Provider = None,
+        principal: _Who = None,
+        environment: _Where = None,
         everything: _All = False,
         reason: Reason = None,
         as_json: Json = False,
     ) -> None:
         """Lift a switch, in the file and in the ledger."""
         target, name = _target(tool, provider, principal, environment, everything)
-        turn_off(Wiring(say=screen.say), EnableInput(target, name, reason or ""), as_json=as_json)
+        given = EnableInput(target, name, printable(reason or ""))
+        turn_off(Wiring(say=screen.say), given, as_json=as_json)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def declare(app: typer.Typer) -> None:
         as_json: Json = False,  # noqa: ARG001 - the form of errors; read where they end
     ) -> None:
         """Vend one credential for one tool."""
+        formats.check(format_)
         wiring = Wiring(say=screen.say)
         given = asked(
             wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,10 +15,10 @@ from agentauth_cli.errors import (
     SwitchFileError,
 )
 from agentauth_cli.policy import budgets, rules, switches
-from agentauth_cli.tables.shape import MAX_BYTES, Problem
+from agentauth_cli.tables.shape import MAX_BYTES, Problem, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
@@ -104,24 +105,40 @@ class Configuration:
 
     def problems(self) -> tuple[str, list[Problem]]:
         """Return the policy's digest and all that is wrong with any file, each file by itself."""
-        found, problems = self.policy_files()
-        problems += rules.load(found)[1]
-        content = self._read(settings.NAME)
+        found: list[tuple[str, bytes]] = []
+        problems: list[Problem] = []
         known = None
-        if content is not None:
-            known, more = settings.load(content, self.folder)
-            problems += more
-        content = self._read(BUDGETS)
-        if content is not None:
-            tools = tuple(known.every_tool()) if known else ()
-            problems += budgets.load(content, tools)[1]
-        content = self._read(SWITCHES)
-        if content is not None:
-            problems += switches.problems(content)
+        with _listed(problems, str(self.folder)):
+            files.check_folder(self.folder)
+        with _listed(problems, POLICY):
+            found, more = self.policy_files()
+            problems += [*more, *rules.load(found)[1]]
+            if not found and not more:
+                problems.append(Problem(POLICY, (), "is missing: everything is denied", "", 1, 1))
+        with _listed(problems, settings.NAME):
+            if (content := self._read(settings.NAME)) is not None:
+                known, more = settings.load(content, self.folder)
+                problems += more
+        with _listed(problems, BUDGETS):
+            if (content := self._read(BUDGETS)) is not None:
+                tools = tuple(known.every_tool()) if known else ()
+                problems += budgets.load(content, tools)[1]
+        with _listed(problems, SWITCHES):
+            if (content := self._read(SWITCHES)) is not None:
+                problems += switches.problems(content)
         return rules.digest(found), problems
 
     def _read(self, name: str) -> bytes | None:
         return files.read(self.folder / name, limit=_LIMIT)
+
+
+@contextlib.contextmanager
+def _listed(problems: list[Problem], file: str) -> Iterator[None]:
+    """List what keeps a file from being read, so that the others are looked at all the same."""
+    try:
+        yield
+    except ConfigError as error:
+        problems.append(Problem(file, (), f"{error.message}. {error.hint}", "", 1, 1))
 
 
 def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
@@ -142,6 +159,5 @@ def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
 
 def _loaded(found: T | None, problems: Sequence[Problem]) -> T:
     if problems or found is None:
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        raise ConfigError(f"{problems[0]}{more}", problems=problems)
+        raise ConfigError(first_of(problems), problems=problems)
     return found

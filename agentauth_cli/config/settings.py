@@ -28,12 +28,12 @@ MINTABLE = {ProviderType.AWS: (SHORTEST, LONGEST)}
 # Issuers whose tokens anybody on earth can have: a claim has to say which of them are meant.
 _PUBLIC_PRESETS = frozenset({"github-actions", "gitlab", "google", "buildkite", "circleci"})
 _PUBLIC_ISSUERS = (
-    "https://token.actions.githubusercontent.com",
-    "https://gitlab.com",
-    "https://accounts.google.com",
-    "https://agent.buildkite.com",
-    "https://oidc.circleci.com",
-    "https://login.microsoftonline.com/common",
+    "https://token.actions.githubusercontent.com/",
+    "https://gitlab.com/",
+    "https://accounts.google.com/",
+    "https://agent.buildkite.com/",
+    "https://oidc.circleci.com/",
+    "https://login.microsoftonline.com/common/",
 )
 _ENTRA = ("https://login.microsoftonline.com/", "https://sts.windows.net/")
 
@@ -105,7 +105,7 @@ def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
     document = Document(NAME, content)
     data = document.read(FILE)
     if not document.broken and not document.found:
-        document.found.extend(_conflicts(data))
+        document.found.extend(dict.fromkeys(_conflicts(data)))  # each once, not per environment
     if problems := document.problems():
         return None, problems
     environments = {
@@ -176,7 +176,7 @@ def _issuer_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, st
     issuer, preset = entry["issuer"] or "", entry["preset"]
     if not issuer and not preset:
         yield at, "missing key 'issuer' (or 'preset')"
-    public = preset in _PUBLIC_PRESETS or issuer.startswith(_PUBLIC_ISSUERS)
+    public = preset in _PUBLIC_PRESETS or f"{issuer}/".startswith(_PUBLIC_ISSUERS)
     if public and not entry["require"]:
         yield at, "anybody can have a token of this issuer: add `require = { CLAIM = … }`"
     if entry["subject_claim"] == "email" and (preset == "entra" or issuer.startswith(_ENTRA)):
@@ -193,7 +193,7 @@ def _tool_conflicts(
         if environment not in data["environments"]:
             near = did_you_mean(environment, data["environments"])
             yield (*at, "environments", environment), f"there is no such environment{near}"
-    roles: dict[str, str] = {}
+    walls: dict[str, str] = {}
     for environment, providers in data["environments"].items():
         here = at
         if environment in entry["environments"]:
@@ -201,15 +201,35 @@ def _tool_conflicts(
         merged = _merged(entry, environment)
         yield from _grant_conflicts(here, merged)
         yield from _duration_conflicts(here, merged)
-        if entry["provider"] == ProviderType.AWS and providers["aws"]:
-            role = _role(merged, name, providers["aws"])
-            if role is None:
-                yield here, f"no `role`, and no role_arn_template in environment {environment}"
-            elif role in roles:
-                other = roles[role]
-                yield here, f"the same role in {other} and {environment}: environments are walls"
-            else:
-                roles[role] = environment
+        provider = providers[entry["provider"]]
+        if provider is None:
+            continue
+        if entry["provider"] == ProviderType.AWS and _role(merged, name, provider) is None:
+            yield here, f"no `role`, and no role_arn_template in environment {environment}"
+            continue
+        wall = _wall(merged, name, provider)
+        other = walls.setdefault(wall, environment)
+        if wall and other != environment:
+            what = wall.partition(" ")[0].replace("_", " ")
+            yield here, f"the same {what} in {other} and {environment}: environments are walls"
+
+
+def _wall(entry: Mapping[str, Any], name: str, provider: Mapping[str, Any]) -> str:
+    """Return whom or what the tool acts as in an environment: its kind, and which. Empty: unsaid.
+
+    No two environments may give a tool the same.
+    """
+    match entry["provider"]:
+        case ProviderType.AWS:
+            return f"role {_role(entry, name, provider)}"
+        case ProviderType.GCP:
+            account = entry["service_account"] or provider["service_account_template"]
+            filled = (account or "").replace("{project}", provider["project"])
+            return f"service_account {filled}" if filled else ""
+        case ProviderType.OPENAI:
+            return f"project {provider['project_id']}"
+        case _:
+            return ""
 
 
 def _grant_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
@@ -228,7 +248,7 @@ def _grant_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str
         for permission in grant.permissions:
             if "*" in permission:
                 yield at, f"permission {permission!r} has a star: say `wide = true` to mean it"
-            elif entry["provider"] == ProviderType.AWS and _service(permission) not in services:
+            elif _service(permission, entry["provider"]) not in services:
                 yield (
                     at,
                     (
@@ -245,7 +265,10 @@ def _duration_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, 
         yield (*at, "duration"), message
 
 
-def _service(permission: str) -> str:
+def _service(permission: str, provider: str) -> str:
+    """Return ``s3`` of ``s3:PutObject``, ``storage`` of ``inRole:roles/storage.objectViewer``."""
+    if provider == ProviderType.GCP:
+        return permission.rpartition("/")[2].partition(".")[0].lower()
     return permission.partition(":")[0].lower()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli import files
+from agentauth_cli.config import places
 from agentauth_cli.errors import ConfigError, StateError
 from agentauth_cli.policy import switches
 from agentauth_cli.policy.switches import NAME, Switch
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tomlkit import TOMLDocument
-    from tomlkit.items import Table
+    from tomlkit.items import AbstractTable
 
 EMPTY = "version = 1\n"
 
@@ -26,10 +27,12 @@ def turn_on(folder: Path, switch: Switch, now: datetime, say: Callable[[str], No
 
     def add(document: TOMLDocument) -> None:
         import tomlkit
+        from tomlkit.items import Array
 
         _take_out(document, switch.target, switch.name)
         found: Any = document.setdefault("switch", tomlkit.aot())
-        found.append(_table(switch))
+        inline = isinstance(found, Array)
+        found.append(_filled(tomlkit.inline_table() if inline else tomlkit.table(), switch))
 
     _rewrite(folder, add, now, say)
 
@@ -70,10 +73,7 @@ def _take_out(document: TOMLDocument, target: str, name: str) -> bool:
     return bool(doomed)
 
 
-def _table(switch: Switch) -> Table:
-    import tomlkit
-
-    table = tomlkit.table()
+def _filled(table: AbstractTable, switch: Switch) -> AbstractTable:
     for key in ("target", "name", "reason", "by", "at", "until"):
         if value := getattr(switch, key):
             table[key] = value
@@ -88,10 +88,7 @@ def _rewrite(
 ) -> None:
     import tomlkit
 
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StateError(f"{folder} cannot be made: {error.strerror}") from None
+    places.make(folder)
     path = folder / NAME
     with files.lock(folder / f".{NAME}.lock"):
         text = _text(path, now, say)
@@ -112,7 +109,11 @@ def _text(path: Path, now: datetime, say: Callable[[str], None]) -> str:
             return content.decode()
     except ConfigError as error:
         say(f"{path}: {error.message}")
-    kept = path.with_name(f"{NAME}.broken-{now:%Y%m%dT%H%M%SZ}")
+    first = kept = path.with_name(f"{NAME}.broken-{now:%Y%m%dT%H%M%SZ}")
+    again = 1
+    while kept.exists():
+        again += 1
+        kept = first.with_name(f"{first.name}-{again}")
     try:
         path.rename(kept)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ProviderAnswerError, UsageError
@@ -19,16 +20,19 @@ if TYPE_CHECKING:
 
 _PUBLIC = frozenset({"aws_access_key_id", "region_name", "project"})
 _VARIABLES = {
-    "aws_access_key_id": "AWS_ACCESS_KEY_ID",
-    "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY",
-    "aws_session_token": "AWS_SESSION_TOKEN",
-    "region_name": "AWS_REGION",
+    "AWS_ACCESS_KEY_ID": "aws_access_key_id",
+    "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
+    "AWS_SESSION_TOKEN": "aws_session_token",
+    "AWS_REGION": "region_name",
+    "AWS_DEFAULT_REGION": "region_name",  # the one that boto3 reads
 }
+_PROCESS_BYTES = 64_000
+"""What the AWS SDKs read of a credential_process."""
 
 
 def rfc3339(moment: datetime) -> str:
     """Return a time in UTC, to the second, as the AWS SDKs read it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def as_json(vended: Vended) -> str:
@@ -54,9 +58,13 @@ def as_json(vended: Vended) -> str:
 def as_aws(vended: Vended) -> str:
     """Return exactly the five keys that `credential_process` reads.
 
-    Source: the AWS SDKs and Tools Reference Guide, "Process credential provider".
+    Source: the AWS SDKs and Tools Reference Guide, "Process credential provider". Raises
+    ProviderAnswerError for more than they read.
     """
-    return json.dumps(_process(vended.credential)) + "\n"
+    text = json.dumps(_process(vended.credential)) + "\n"
+    if len(text) >= _PROCESS_BYTES:
+        raise ProviderAnswerError(f"a credential of {len(text)} bytes is too long for the AWS SDKs")
+    return text
 
 
 def _process(credential: ProviderCredential) -> dict[str, Any]:
@@ -77,7 +85,7 @@ def as_env(vended: Vended) -> str:
     """
     found = {
         variable: vended.credential.credentials[name]
-        for name, variable in _VARIABLES.items()
+        for variable, name in _VARIABLES.items()
         if name in vended.credential.credentials
     }
     found["AWS_CREDENTIAL_EXPIRATION"] = rfc3339(vended.credential.expires_at)
@@ -95,10 +103,15 @@ FORMATS: dict[str, Callable[[Vended], str]] = {
 }
 
 
-def named(name: str, provider: ProviderType) -> Callable[[Vended], str]:
-    """Return the format of this name. Raises UsageError where the provider has none such."""
+def check(name: str) -> None:
+    """Raise UsageError for a format that there is for no provider."""
     if name not in FORMATS:
         raise UsageError(f"unknown format {name!r}", hint=f"One of {', '.join(FORMATS)}")
+
+
+def named(name: str, provider: ProviderType) -> Callable[[Vended], str]:
+    """Return the format of this name. Raises UsageError where the provider has none such."""
+    check(name)
     if name != "json" and provider is not ProviderType.AWS:
         raise UsageError(f"format {name} is for aws, not for {provider}", hint="--format json")
     return FORMATS[name]

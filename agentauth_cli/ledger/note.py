@@ -66,8 +66,12 @@ def find(data: Path, config: Path, say: Callable[[str], None]) -> Note | None:
 
 
 def remember(data: Path, note: Note) -> None:
-    """Write the note, in place of one that this configuration had. Raises StateError."""
+    """Write the note, in place of one that this configuration had. Raises StateError.
+
+    The file has been read by `find`, so that it is known to load.
+    """
     import tomlkit
+    from tomlkit.items import Array
 
     path = data / FILE
     content = files.read(path, limit=MAX_BYTES, private=True) or b"version = 1\n"
@@ -75,7 +79,7 @@ def remember(data: Path, note: Note) -> None:
     ledgers = document.setdefault("ledger", tomlkit.aot())
     for entry in [one for one in ledgers if one["config"] == note.config]:
         ledgers.remove(entry)
-    entry = tomlkit.table()
+    entry = tomlkit.inline_table() if isinstance(ledgers, Array) else tomlkit.table()
     entry.update({"config": note.config, "id": note.id, "kind": note.kind})
     entry["created"] = note.created
     ledgers.append(entry)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentauth_cli.ports import Clock, Record
 
 FILE = "ledger.db"
+_ENDS = ("", "-wal", "-shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def open_ledger(place: Place, clock: Clock) -> SQLiteLedger:
         known = _begin(place, clock)
     if not place.path.exists():
         raise LedgerMissingError(f"{place.path} is gone, and belongs to {place.config}")
-    ledger = SQLiteLedger(place.path, clock=clock, context=place.context)
+    ledger = _opened(place, clock)
     if ledger.id != known.id:
         ledger.close()
         raise LedgerMissingError(f"{place.path} is not the ledger of {place.config}")
@@ -61,12 +62,14 @@ def _begin(place: Place, clock: Clock) -> note.Note:
         known = note.find(place.data, place.config, place.say)
         if known is not None:
             return known
+        now = clock()
         if not place.path.exists():
+            _put_aside(place.path, now)  # SQLite would write an old -wal over the new ledger
             ledger_id = store.begin(place.path)
         else:
             with _opened(place, clock) as ledger:
                 ledger_id = ledger.id
-        return _noted(place, ledger_id, clock())
+        return _noted(place, ledger_id, now)
 
 
 def _noted(place: Place, ledger_id: str, now: datetime) -> note.Note:
@@ -78,24 +81,27 @@ def _noted(place: Place, ledger_id: str, now: datetime) -> note.Note:
 def reset(place: Place, clock: Clock, reason: str, by: str) -> Path | None:
     """Begin a new ledger on purpose; its first record says so, with the head of the old one.
 
-    The old files are kept beside it: returns where, None where there were none.
+    The old files are kept beside it: returns where, None where there were none. The note comes
+    last: until it is written the new ledger is nobody's, so that none is used without its record.
     """
     files.private_folder(place.state)
     files.private_folder(place.data)
     with files.lock(place.data / f"{note.FILE}.lock"):
+        note.find(place.data, place.config, place.say)  # before anything: it has to load
         now = clock()
-        previous = _head(place, clock)
-        kept = _put_aside(place.path, now)
-        ledger_id = store.begin(place.path)
-        _noted(place, ledger_id, now)
+        with files.lock(store.gate(place.path)):  # a step that is under way is finished first
+            previous = _head(place, clock)
+            kept = _put_aside(place.path, now)
+            ledger_id = store.begin(place.path)
         with _opened(place, clock) as ledger:
             record = {"event": "ledger.reset", "principal": by, "user_reason": reason}
             ledger.append({**record, "previous": previous, "kept": kept.name if kept else ""})
+        _noted(place, ledger_id, now)
     return kept
 
 
 def _opened(place: Place, clock: Clock) -> SQLiteLedger:
-    return SQLiteLedger(place.path, clock=clock, context=place.context)
+    return SQLiteLedger(place.path, clock=clock, context=place.context, say=place.say)
 
 
 def _head(place: Place, clock: Clock) -> dict[str, str | int]:
@@ -109,8 +115,13 @@ def _head(place: Place, clock: Clock) -> dict[str, str | int]:
 
 
 def _put_aside(path: Path, now: datetime) -> Path | None:
-    kept = path.with_name(f"{path.name}.until-{now:%Y%m%dT%H%M%SZ}")
-    for end in ("-wal", "-shm", ""):
+    """Rename the files of a ledger, itself first: without its -wal it would be short of records."""
+    first = kept = path.with_name(f"{path.name}.until-{now:%Y%m%dT%H%M%SZ}")
+    again = 1
+    while any(Path(f"{kept}{end}").exists() for end in _ENDS):
+        again += 1
+        kept = first.with_name(f"{first.name}-{again}")
+    for end in _ENDS:
         old = Path(f"{path}{end}")
         try:
             if old.exists():

@@ -7,6 +7,8 @@ from pathlib import Path
 
 _START_TIME = 19  # fields of /proc/PID/stat behind the name: starttime is the 22nd in all (proc(5))
 
+_OVER = ("Z", "X")  # killed, and its parent has not asked yet
+
 
 def this_process() -> str:
     """Return ``pid:start`` of this process."""
@@ -16,7 +18,7 @@ def this_process() -> str:
 def alive(process: str) -> bool:
     """Say whether the process of ``pid:start`` still runs."""
     pid, _, start = process.partition(":")
-    return bool(start) and _started(int(pid)) == start
+    return bool(start) and pid.isdecimal() and _started(int(pid)) == start
 
 
 def parent_name() -> str:
@@ -40,7 +42,9 @@ def _started(pid: int) -> str:
     if _proc() is None:
         return _ps(pid, "lstart")
     behind_name = _read(pid, "stat").rpartition(")")[2].split()
-    return behind_name[_START_TIME] if len(behind_name) > _START_TIME else ""
+    if len(behind_name) <= _START_TIME or behind_name[0] in _OVER:
+        return ""
+    return behind_name[_START_TIME]
 
 
 def _ps(pid: int, column: str) -> str:
@@ -48,5 +52,8 @@ def _ps(pid: int, column: str) -> str:
     import subprocess
 
     command = ["/bin/ps", "-o", f"{column}=", "-p", str(pid)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, env={})  # noqa: S603 - a fixed command
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, env={})  # noqa: S603 - a fixed command
+    except OSError:
+        return ""
     return found.stdout.strip()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.errors import StateError
 from agentauth_cli.ledger import rates
 from agentauth_cli.ledger.rows import micros
 from agentauth_cli.tables.values import rate
@@ -30,7 +31,7 @@ class Recount:
     def add(self, record: Mapping[str, Any]) -> None:
         """Take the next record into account."""
         lease = record.get("lease", "")
-        match record["event"]:
+        match record.get("event"):
             case "vend.intent":
                 self._reserve(lease, record)
             case "vend.issued":
@@ -62,10 +63,16 @@ class Recount:
 
 
 def recount(rows: Iterable[Row]) -> Recount:
-    """Return the sums of a chain that has been verified."""
+    """Return the sums of a chain that has been verified.
+
+    Raises StateError for a record that cannot be counted: none of ours, though its hash holds.
+    """
     total = Recount()
     for row in rows:
-        total.add(json.loads(row.record))
+        try:
+            total.add(json.loads(row.record))
+        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+            raise StateError(f"record {row.seq} cannot be counted") from None
     return total
 
 

@@ -43,8 +43,8 @@ class SQLiteLedger(Store):
 
     def reserve(self, lease: Lease, charges: Sequence[Charge], record: Record) -> None:
         """Apply all charges or none; write the pending lease and the record."""
+        self.settle_ended()
         with self.step() as now:
-            self._sweep(now)
             for charge in charges:
                 self._check(charge, now)
                 self._take(lease.id, charge, now)
@@ -55,6 +55,8 @@ class SQLiteLedger(Store):
 
     def _check(self, charge: Charge, now: datetime) -> None:
         """Raise the LimitError of a charge that would go over."""
+        if charge.amount < 0:
+            raise StateError(f"a charge of {charge.amount} {charge.metric} would give, not take")
         if isinstance(charge.window, Window):
             used = sum(self._sums(charge.counter, micros(charge.window.start)))
             if used + charge.amount > charge.limit:
@@ -72,12 +74,16 @@ class SQLiteLedger(Store):
             return
         start = micros(charge.window.start)
         self.db.execute(
-            "INSERT INTO counters (counter, start, reserved) VALUES (?1, ?2, ?3) "
-            "ON CONFLICT DO UPDATE SET reserved = reserved + ?3",
+            "INSERT INTO counters (counter, start, reserved) VALUES (?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET reserved = reserved + excluded.reserved",
             (charge.counter, start, charge.amount),
         )
         held = (lease, charge.counter, start, charge.amount)
-        self.db.execute("INSERT INTO lease_charges VALUES (?, ?, ?, ?)", held)
+        self.db.execute(
+            "INSERT INTO lease_charges VALUES (?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
+            held,
+        )
 
     def issue(
         self, lease: Lease, record: Record, recheck: Callable[[Sequence[Switch]], None]
@@ -101,7 +107,7 @@ class SQLiteLedger(Store):
         """
         with self.step() as now:
             if self._state(lease_id) == "pending":
-                self._end(lease_id, "released")
+                self._end(lease_id, settled=False)
             self.write(record, now)
 
     def undelivered(self, lease_id: str, record: Record) -> None:
@@ -132,28 +138,37 @@ class SQLiteLedger(Store):
 
     # -- the end of leases -------------------------------------------------------------------
 
-    def _sweep(self, now: datetime) -> None:
-        """Settle what has ended, release what was never issued in its time."""
-        ended = f"{_OPEN} AND ends_at <= ? ORDER BY ends_at, id"
-        for row in self.db.execute(ended, (micros(now),)).fetchall():
-            lease = lease_of(row)
-            if lease.state == "pending":
-                self._end(lease.id, "released")
-                event = {"event": "vend.failed", "reason": "orphaned: never issued in its time"}
-            else:
-                self._end(lease.id, "settled")
-                event = {"event": "lease.settled"}
-            self.write({**event, **lease_fields(lease)}, now)
+    def settle_ended(self) -> None:
+        """Settle what has ended, release what was never issued in its time.
 
-    def _end(self, lease_id: str, state: str) -> None:
-        spent = "spent + ?1" if state == "settled" else "spent"
+        A step of its own: it holds also where the request that follows is refused.
+        """
+        with told(self.path):
+            if not self._ended(self._clock()):
+                return
+        with self.step() as now:
+            for lease in self._ended(now):
+                if lease.state == "pending":
+                    self._end(lease.id, settled=False)
+                    event = {"event": "vend.failed", "reason": "orphaned: not issued in its time"}
+                else:
+                    self._end(lease.id, settled=True)
+                    event = {"event": "lease.settled"}
+                self.write({**event, **lease_fields(lease)}, now)
+
+    def _ended(self, now: datetime) -> list[Lease]:
+        query = f"{_OPEN} AND ends_at <= ? ORDER BY ends_at, id"
+        return [lease_of(row) for row in self.db.execute(query, (micros(now),))]
+
+    def _end(self, lease_id: str, *, settled: bool) -> None:
         charges = "SELECT amount, counter, start FROM lease_charges WHERE lease = ?"
-        for row in self.db.execute(charges, (lease_id,)).fetchall():
+        for amount, counter, start in self.db.execute(charges, (lease_id,)).fetchall():
             self.db.execute(
-                f"UPDATE counters SET spent = {spent}, reserved = reserved - ?1 "  # noqa: S608 - one of two texts
-                "WHERE counter = ?2 AND start = ?3",
-                row,
+                "UPDATE counters SET spent = spent + ?, reserved = reserved - ? "
+                "WHERE counter = ? AND start = ?",
+                (amount if settled else 0, amount, counter, start),
             )
+        state = "settled" if settled else "released"
         self.db.execute("DELETE FROM lease_charges WHERE lease = ?", (lease_id,))
         self.db.execute("UPDATE leases SET state = ? WHERE id = ?", (state, lease_id))
 
@@ -221,7 +236,8 @@ class SQLiteLedger(Store):
             return self._sums(counter, micros(window.start))
 
     def peek(self, charges: Sequence[Charge], now: datetime) -> None:
-        """Raise the LimitError that these charges would meet now; change nothing."""
+        """Raise the LimitError that these charges would meet now; take nothing."""
+        self.settle_ended()
         with told(self.path):
             for charge in charges:
                 self._check(charge, now)

@@ -20,12 +20,16 @@ from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.ledger.schema import APPLICATION_ID, TABLES, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from agentauth_cli.ports import Clock, Record
 
 BUSY_SECONDS = 10.0
+
+
+def _silent(_notice: str) -> None:
+    """Say nothing."""
 
 
 @contextlib.contextmanager
@@ -37,6 +41,13 @@ def told(path: Path) -> Iterator[None]:
         raise StateError(f"the ledger {path} failed: {error}") from error
     except OverflowError as error:
         raise StateError(f"a sum in the ledger {path} is too large") from error
+    except UnicodeEncodeError as error:
+        raise StateError(f"the ledger {path} cannot hold text that is not UTF-8") from error
+
+
+def gate(path: Path) -> Path:
+    """Return the file whose lock is held around every transaction of the ledger."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def begin(path: Path) -> str:
@@ -48,6 +59,7 @@ def begin(path: Path) -> str:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         temporary.touch(mode=0o600, exist_ok=False)
+        temporary.chmod(0o600)  # a umask may have closed it to us
         with told(path), contextlib.closing(sqlite3.connect(temporary)) as db:
             db.executescript(TABLES)
             meta = [("id", ledger_id), ("node", secrets.token_hex(4))]
@@ -62,24 +74,27 @@ def begin(path: Path) -> str:
         raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
     finally:
         for left in path.parent.glob(f"{temporary.name}*"):
-            left.unlink()
+            with contextlib.suppress(OSError):
+                left.unlink()
     return ledger_id
 
 
 class Store:
-    """An open ledger. `context` are fields that every record carries.
+    """An open ledger. `context` are fields that every record carries; `say` gets what is mended.
 
     Raises LedgerMissingError where the file is gone, LedgerVersionError where another version
     wrote it, UnsafeFileError where others could have, StateError where it cannot be read.
     """
 
-    def __init__(self, path: Path, *, clock: Clock, context: Record) -> None:
+    def __init__(
+        self, path: Path, *, clock: Clock, context: Record, say: Callable[[str], None] = _silent
+    ) -> None:
         self.path = path
         self._clock = clock
         self._context = context
-        self._gate = path.with_name(f"{path.name}.lock")
+        self._process = os.getpid()
         self._inode = self._look()
-        self._safe()
+        self._safe(say)
         with told(path):
             self.db = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=rw",
@@ -87,16 +102,25 @@ class Store:
                 isolation_level=None,
                 timeout=BUSY_SECONDS,
             )
-            self._check_version()
-            self.db.execute("PRAGMA synchronous = FULL")
-            self._meta: dict[str, str] = dict(self.db.execute("SELECT key, value FROM meta"))
-        if not {"id", "node"} <= self._meta.keys():
-            raise StateError(f"{path} has lost its id")
+        try:
+            self._meta = self._read_meta()
+        except BaseException:
+            self.close()
+            raise
 
-    def _safe(self) -> None:
+    def _safe(self, say: Callable[[str], None]) -> None:
         """Refuse a ledger that others could have written; close it to their reading."""
         for path in (self.path, *(Path(f"{self.path}-{part}") for part in ("wal", "shm"))):
-            files.check_private(path)
+            files.check_private(path, say)
+
+    def _read_meta(self) -> dict[str, str]:
+        with told(self.path):
+            self._check_version()
+            self.db.execute("PRAGMA synchronous = FULL")
+            found: dict[str, str] = dict(self.db.execute("SELECT key, value FROM meta"))
+        if not {"id", "node"} <= found.keys():
+            raise StateError(f"{self.path} has lost its id")
+        return found
 
     @property
     def id(self) -> str:
@@ -133,7 +157,9 @@ class Store:
     @contextlib.contextmanager
     def step(self) -> Iterator[datetime]:
         """One transaction: all of it or nothing. Yields the time of all that happens in it."""
-        with files.lock(self._gate), told(self.path):
+        if os.getpid() != self._process:
+            raise StateError("a ledger that was opened before a fork cannot be used behind it")
+        with files.lock(gate(self.path)), told(self.path):
             if self._look() != self._inode:
                 raise LedgerMissingError(f"{self.path} was replaced while it was in use")
             try:
@@ -166,13 +192,30 @@ class Store:
             row: tuple[int, str] = self.db.execute(query).fetchone() or (0, FIRST)
             return row
 
+    @contextlib.contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """All that is read in here is of one moment, whatever others write meanwhile."""
+        with told(self.path):
+            try:
+                self.db.execute("BEGIN")
+                yield
+            finally:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+
     def records(self, last: int | None = None) -> Iterator[Row]:
-        """Yield all records in order, or the `last` ones."""
+        """Yield all records in order, or the `last` ones.
+
+        What is no UTF-8 any more comes as U+FFFD, which no record of ours has: its hash tells.
+        """
         with told(self.path):
             first = max(0, self.head()[0] - last) if last is not None else 0
-            query = "SELECT seq, record, hash FROM records WHERE seq > ? ORDER BY seq"
-            for row in self.db.execute(query, (first,)):
-                yield Row(*row)
+            query = (
+                "SELECT seq, CAST(record AS BLOB), CAST(hash AS BLOB) FROM records "
+                "WHERE seq > ? ORDER BY seq"
+            )
+            for seq, record, hashed in self.db.execute(query, (first,)):
+                yield Row(seq, record.decode(errors="replace"), hashed.decode(errors="replace"))
 
     def remembers(self, what: str) -> bool:
         """Say whether this ledger was told to remember something."""

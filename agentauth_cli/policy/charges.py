@@ -18,6 +18,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.model import Charge, Metric, Obligation, PolicyDecision, Principal, Rate
 from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
 from agentauth_cli.policy.windows import window
+from agentauth_cli.secret import MASK, redact
 from agentauth_cli.tables.values import dollars
 
 if TYPE_CHECKING:
@@ -232,6 +233,11 @@ def _options(
 
 
 def _counter(*parts: str) -> str:
+    """Return the name of a counter as a record can hold it, so that it can be recounted.
+
+    A principal may look like a secret: anybody names the branches of CI jobs.
+    """
+    parts = tuple(part if redact(f'{part}"') == f'{part}"' else MASK for part in parts)
     return json.dumps(parts, separators=(",", ":"), ensure_ascii=True)
 
 

@@ -15,7 +15,7 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.policy import pattern
 from agentauth_cli.tables import values
-from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value
+from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value, first_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -110,7 +110,7 @@ def load(content: bytes | None) -> tuple[Switch, ...]:
     document = Document(NAME, content)
     entries = document.read(FILE).get("switch") or ()
     if found := document.problems():
-        raise SwitchFileError(str(found[0]))
+        raise SwitchFileError(first_of(found))
     return tuple(Switch(**entry) for entry in entries)
 
 

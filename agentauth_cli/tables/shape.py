@@ -58,7 +58,14 @@ class Problem:
     def __str__(self) -> str:
         entry = f" in {self.entry!r}" if self.entry else ""
         key = f" {self.key}" if self.key else ""
-        return f"{self.file}:{self.line}:{key}{entry}: {self.message}"
+        where = f"{key}{entry}:" if key or entry else ""
+        return f"{self.file}:{self.line}:{where} {self.message}"
+
+
+def first_of(problems: Sequence[Problem]) -> str:
+    """Return the first problem, and how many more there are."""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{problems[0]}{more}"
 
 
 Found = list[tuple[At, str]]

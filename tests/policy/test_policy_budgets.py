@@ -83,7 +83,7 @@ LIMITS = "limits.day = { requests = 1 }\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "budgets.toml:1:: missing key 'version'"),
+        ("", "budgets.toml:1: missing key 'version'"),
         ("version = 1\nbudgets = 1", "budgets.toml:2: budgets: unknown key 'budgets': did you"),
         ("version = 1\nbudget = []", "budgets.toml:2: budget: an empty array"),
         (HEAD + LIMITS, "budgets.toml:2: budget in 'b': missing key 'per'"),

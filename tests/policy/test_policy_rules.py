@@ -210,7 +210,7 @@ def test_version_is_the_integer_1(version: str) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", 'rule = "x"\n'])
 def test_version_is_required(text: str) -> None:
     """A file without `version` does not load."""
-    assert "0.toml:1:: missing key 'version'" in errors(text)
+    assert "0.toml:1: missing key 'version'" in errors(text)
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_toml_of_these_tests_is_toml() -> None:
 def test_long_dotted_keys_are_refused_at_once(key: str, place: str) -> None:
     """Nested deeper than 32: a dotted key nests as deep as it has parts."""
     (error,) = errors("version = 1\n" + place.format(key=key))
-    assert error == "0.toml:2:: tables and arrays nested deeper than 32"
+    assert error == "0.toml:2: tables and arrays nested deeper than 32"
 
 
 @pytest.mark.timeout(60)

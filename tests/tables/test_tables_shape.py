@@ -114,7 +114,7 @@ def test_keys_are_compared_only_where_all_are_right() -> None:
 @pytest.mark.parametrize(
     ("problem", "shown"),
     [
-        (Problem("f", (), "m", "", 1, 1), "f:1:: m"),
+        (Problem("f", (), "m", "", 1, 1), "f:1: m"),
         (Problem("f", ("a", 0, "b"), "m", "", 3, 1), "f:3: a.b: m"),
         (Problem("f", ("a", 0, "b"), "m", "x'y", 3, 1), 'f:3: a.b in "x\'y": m'),
     ],

@@ -191,8 +191,7 @@ def test_broken_sts_answers_are_exit_8_with_the_reservation_released(
     tmp_path: Path, emulator: Cloud
 ) -> None:
     """Exit 8, code and request id in the message, reservation released, `vend.failed` written."""
-    script = [sts.error("Throttling", "Rate exceeded", 400)]
-    with Faulty(script) as server:
+    with Faulty([sts.error("Throttling", "Rate exceeded", 400)]) as server:
         one = station(tmp_path / "throttled", server.url, emulator.source)
         one.write("budgets.toml", TENTH)
         done = one.run("vend", ROLE)

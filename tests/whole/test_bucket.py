@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
@@ -13,6 +14,9 @@ from botocore.exceptions import ClientError
 
 from support.cloud import BUCKET, OTHER_BUCKET, REGION, ROLE, Cloud
 from support.station import PREFIX, PROGRAM, Station
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.whole
 
@@ -35,7 +39,7 @@ def test_inside_its_prefix_a_credential_works_and_outside_the_cloud_itself_refus
         **vended["credentials"],
     )
     s3.put_object(Bucket=BUCKET, Key=f"{PREFIX}a", Body=b"x")
-    refused = [
+    refused: list[Callable[[], object]] = [
         lambda: s3.put_object(Bucket=BUCKET, Key="agents/y/a", Body=b"x"),
         lambda: s3.get_object(Bucket=BUCKET, Key=f"{PREFIX}a"),
         lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=PREFIX),

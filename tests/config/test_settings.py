@@ -1,0 +1,518 @@
+"""config.toml held against itself, and what the program works with then."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tomlkit
+
+from agentauth_cli.config import settings
+from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
+from agentauth_cli.inbound.os_account import OsAccount
+from agentauth_cli.model import ProviderType
+from agentauth_cli.policy.narrow import Allowance
+from support.configs import FOLDER, PROD, TEMPLATE, config, load, loaded, refused
+
+# As spec/files.md has it, but for the comments.
+EXAMPLE = """\
+version = 1
+default_environment = "dev"
+ledger = "sqlite"
+
+[inbound]
+os_login = true
+
+[inbound.os.agent-07]
+kind = "agent"
+groups = ["team-a"]
+
+[inbound.issuers.okta]
+issuer = "https://acme.okta.com/oauth2/default"
+audience = "agentauth"
+client_id = "0oa1example"
+algorithms = ["RS256"]
+kind = "user"
+subject_claim = "sub"
+name_claim = "preferred_username"
+groups_claim = "groups"
+session = "8h"
+
+[inbound.issuers.github]
+preset = "github-actions"
+audience = "https://agentauth.acme.dev"
+ambient = true
+require = { repository_owner_id = "123456" }
+
+[environments.dev.aws]
+account_id = "111111111111"
+role_arn_template = "arn:aws:iam::{account_id}:role/{tool_name}"
+region = "eu-west-1"
+source = "ambient"
+audience = "sts.amazonaws.com"
+session_tags = true
+
+[environments.dev.gcp]
+project = "acme-dev"
+service_account_template = "{tool_id}@{project}.iam.gserviceaccount.com"
+source = "web_identity"
+workload_identity_provider = "//iam.googleapis.com/projects/123/locations/global/\
+workloadIdentityPools/agents/providers/okta"
+
+[environments.dev.openai]
+project_id = "proj-dev-123"
+source = "web_identity"
+identity_provider_id = "idp_1"
+service_account_id = "sa_1"
+
+[environments.dev.huggingface]
+namespace = "acme"
+source = "oidc"
+
+[tools.s3_upload]
+description = "Upload build results"
+provider = "aws"
+actions = ["aws.s3.put"]
+permissions = ["s3:PutObject"]
+resource = "s3://acme-agents/${principal.name}/*"
+duration = "15m"
+
+[tools.deploy_site]
+provider = "aws"
+role = "arn:aws:iam::111111111111:role/deploy"
+duration = "30m"
+[[tools.deploy_site.grant]]
+actions = ["aws.s3.put"]
+permissions = ["s3:PutObject", "s3:DeleteObject"]
+resource = "s3://acme-site/*"
+[[tools.deploy_site.grant]]
+actions = ["aws.cloudfront.invalidate"]
+permissions = ["cloudfront:CreateInvalidation"]
+resource = "arn:aws:cloudfront::111111111111:distribution/E1AB"
+
+[tools.gcs_read]
+provider = "gcp"
+actions = ["gcp.storage.read"]
+permissions = ["inRole:roles/storage.objectViewer"]
+oauth_scopes = ["https://www.googleapis.com/auth/devstorage.read_only"]
+resource = "gs://acme-data/public/*"
+duration = "15m"
+
+[tools.openai_chat]
+provider = "openai"
+actions = ["openai.chat.generate"]
+permissions = ["model.request"]
+resource = "${project_id}"
+duration = "1h"
+allowance = { tokens = 200_000, cost = "0.50" }
+
+[tools.hf_pull]
+provider = "huggingface"
+actions = ["huggingface.repo.read"]
+permissions = ["repo.content.read"]
+resource = "models/acme/private-llm"
+duration = "1h"
+"""
+
+
+def test_the_example_of_the_specification_loads_as_written() -> None:
+    """The config.toml of the specification is one."""
+    found, problems = settings.load(EXAMPLE.encode(), FOLDER)
+    assert not problems
+    assert found is not None
+    tools = {tool.name: tool for tool in found.every_tool()}
+    assert [tool.duration for tool in tools.values()] == [900, 1800, 900, 3600, 3600]
+    assert tools["s3_upload"].grants[0].resource.pieces[0] == "arn:aws:s3:::acme-agents/"
+    assert [grant.actions for grant in tools["deploy_site"].grants] == [
+        ("aws.s3.put",),
+        ("aws.cloudfront.invalidate",),
+    ]
+    assert tools["openai_chat"].allowance == Allowance(200_000, 500_000)
+    assert tools["openai_chat"].variables == {"project_id": "proj-dev-123"}
+    assert found.inbound.os_login
+    assert found.inbound.os_accounts == {"agent-07": OsAccount("agent", ("team-a",))}
+    (okta,) = found.inbound.issuers
+    assert (okta.name, okta.algorithms, okta.name_claim) == (
+        "okta",
+        ("RS256",),
+        "preferred_username",
+    )
+    assert found.inbound.ambient == (("github", "github-actions"),)
+    assert found.inbound.later == {"github": "github-actions"}
+
+
+def test_defaults_are_those_of_the_specification() -> None:
+    """Defaults: ledger sqlite, os_login false, source ambient, session_tags true, duration 15m."""
+    found = loaded(inbound=None)
+    aws = found.environments["dev"]["aws"]
+    assert found.ledger == "sqlite"
+    assert not found.inbound.os_login
+    assert (aws["source"], aws["session_tags"]) == ("ambient", True)
+    assert found.tool("put", "dev").duration == 900
+    assert loaded(inbound__os__x={"groups": ["a"]}).inbound.os_accounts["x"].kind == "user"
+    issuer = {"issuer": "https://acme.example", "audience": "a", "jwks_file": "keys.json"}
+    (found_issuer,) = loaded(inbound__issuers__okta=issuer).inbound.issuers
+    assert found_issuer.kind == "user"
+    assert found_issuer.algorithms == ("RS256", "ES256", "EdDSA")
+    assert found_issuer.jwks_file == FOLDER / "keys.json"
+
+
+# -- names -----------------------------------------------------------------------------------
+
+
+def test_an_unknown_environment_is_told_with_the_nearest_one() -> None:
+    """Unknown names are UnknownNameError, with the nearest right one."""
+    found = loaded(environments__prod__aws=PROD)
+    assert found.environment(None) == "dev"
+    assert found.environment("prod") == "prod"
+    with pytest.raises(UnknownNameError, match="did you mean `prod`"):
+        found.environment("prdo")
+    with pytest.raises(UnknownNameError):
+        found.environment("")
+
+
+def test_an_unknown_tool_is_told_with_the_nearest_one() -> None:
+    """A tool that is not configured is UnknownNameError, however odd its name."""
+    found = loaded()
+    with pytest.raises(UnknownNameError, match="did you mean `put`"):
+        found.tool("putt", "dev")
+    for odd in ("", "\x00", "x" * 100_000, "../put", "\udcff"):
+        with pytest.raises(UnknownNameError):
+            found.tool(odd, "dev")
+
+
+def test_a_tool_needs_its_provider_in_the_environment() -> None:
+    """The message names the table that is missing."""
+    found = loaded(environments__bare__gcp={"project": "p"})
+    with pytest.raises(ConfigError, match=r"tool put needs \[environments\.bare\.aws\]"):
+        found.tool("put", "bare")
+    assert [tool.environment for tool in found.every_tool()] == ["dev"]
+
+
+def test_the_default_environment_is_one() -> None:
+    """A default environment that is not configured is a load error, with the nearest name."""
+    assert refused(default_environment="dve") == [
+        "default_environment: there is no such environment: did you mean `dev`?"
+    ]
+    assert refused(environments=None) == ["default_environment: there is no such environment"]
+
+
+# -- grants ----------------------------------------------------------------------------------
+
+GRANT = {"actions": ["aws.s3.put"], "permissions": ["s3:PutObject"], "resource": "s3://acme/*"}
+
+
+def test_grants_stand_in_the_long_form_or_in_the_short_one() -> None:
+    """A tool has one grant in itself, or several in [[grant]], never both."""
+    wrong = refused(tools__put__grant=[GRANT])
+    assert wrong == ["tools.put.actions: stands in [[grant]] or in the tool, not in both"]
+    for key in GRANT:
+        assert refused(**{f"tools__put__{key}": None}) == [f"tools.put: missing key {key!r}"]
+    without = {"provider": "aws", "grant": [{"actions": ["aws.s3.put"], "resource": "x"}]}
+    assert refused(tools__put=without) == ["tools.put.grant: missing key 'permissions'"]
+    loaded(tools__put={"provider": "aws", "grant": [GRANT, GRANT]})
+
+
+@pytest.mark.parametrize("permission", ["s3:*", "*", "s3:Put*", "iam:PassRole", "S4:PutObject"])
+def test_a_star_or_a_foreign_service_needs_wide(permission: str) -> None:
+    """A permission with a star, or of another service, is a load error without `wide = true`."""
+    (wrong,) = refused(tools__put__permissions=["s3:PutObject", permission])
+    assert wrong.startswith(f"tools.put: permission {permission!r} ")
+    assert "`wide = true`" in wrong
+    loaded(tools__put__permissions=[permission], tools__put__wide=True)
+
+
+def test_a_service_is_the_same_in_any_case() -> None:
+    """AWS takes S3:PutObject for s3:PutObject."""
+    loaded(tools__put__permissions=["S3:PutObject"])
+
+
+def test_each_grant_is_held_against_its_own_actions() -> None:
+    """A permission of a service that only another grant's actions name is foreign."""
+    other = {**GRANT, "actions": ["aws.iam.pass"], "permissions": ["iam:PassRole"]}
+    loaded(tools__put={"provider": "aws", "grant": [GRANT, other]})
+    foreign = {**GRANT, "permissions": ["iam:PassRole"]}
+    assert refused(tools__put={"provider": "aws", "grant": [other, foreign]})
+
+
+@pytest.mark.parametrize(
+    ("permission", "good"),
+    [
+        ("inRole:roles/storage.objectViewer", True),
+        ("inRole:roles/iam.serviceAccountTokenCreator", False),
+        ("inRole:roles/storage.*", False),
+        ("inRole:projects/p/roles/custom", False),
+    ],
+)
+def test_a_google_permission_is_of_its_actions_service_too(permission: str, *, good: bool) -> None:
+    """(AWS and Google) of another service than its actions name is a load error."""
+    tool = {
+        "provider": "gcp",
+        "actions": ["gcp.storage.read"],
+        "permissions": [permission],
+        "resource": "gs://acme/*",
+    }
+    found, problems = load(config(tools__read=tool))
+    assert (found is not None) == good, problems
+    loaded(tools__read={**tool, "wide": True})
+
+
+@pytest.mark.parametrize(
+    ("written", "compared"),
+    [
+        ("s3://acme/x/*", "arn:aws:s3:::acme/x/*"),
+        ("s3://${tool}/x", "arn:aws:s3:::${tool}/x"),
+        ("arn:aws:s3:::acme/x/*", "arn:aws:s3:::acme/x/*"),
+        ("s3:/acme", "s3:/acme"),
+    ],
+)
+def test_an_s3_uri_becomes_the_arn(written: str, compared: str) -> None:
+    """`s3://` and `arn:aws:s3:::` mean the same and are compared as the ARN."""
+    pieces = loaded(tools__put__resource=written).tool("put", "dev").grants[0].resource.pieces
+    shown = [f"${{{piece}}}" if i % 2 else piece for i, piece in enumerate(pieces)]
+    assert "".join(shown) == compared
+
+
+# -- durations -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("duration", ["1s", "899s", "43201s", "13h", "999999999d"])
+def test_a_duration_is_one_that_the_provider_can_mint(duration: str) -> None:
+    """AWS mints 900 s to 12 h; what it cannot is refused when the file is read."""
+    assert refused(tools__put__duration=duration) == [
+        "tools.put.duration: aws mints 900 s to 43200 s"
+    ]
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("900s", 900), ("15m", 900), ("12h", 43200)])
+def test_a_duration_is_read_in_seconds(duration: str, seconds: int) -> None:
+    """Durations: digits and one of s m h d."""
+    assert loaded(tools__put__duration=duration).tool("put", "dev").duration == seconds
+
+
+# -- environments ----------------------------------------------------------------------------
+
+
+def test_a_tool_may_be_narrowed_per_environment() -> None:
+    """A tool may be narrowed per environment in [tools.NAME.environments.ENV] (same keys)."""
+    found = loaded(
+        environments__prod__aws=PROD,
+        tools__put__environments__prod={
+            "resource": "s3://acme-prod/x/*",
+            "duration": "30m",
+            "role": "arn:aws:iam::222222222222:role/other",
+            "allowance": {"tokens": 5},
+        },
+    )
+    dev, prod = found.tool("put", "dev"), found.tool("put", "prod")
+    assert (dev.duration, prod.duration) == (900, 1800)
+    assert (dev.role, prod.role) == (None, "arn:aws:iam::222222222222:role/other")
+    assert prod.grants[0].resource.pieces[0] == "arn:aws:s3:::acme-prod/x/*"
+    assert prod.grants[0].actions == dev.grants[0].actions
+    assert (dev.allowance.tokens, prod.allowance.tokens) == (None, 5)
+    assert prod.variables == {"account_id": "222222222222"}
+
+
+def test_what_is_wrong_in_an_environment_is_told_there() -> None:
+    """What an environment makes of a tool is held to the same rules, and told where it stands."""
+    there = {"environments__prod__aws": PROD}
+
+    def over(**keys: Any) -> list[str]:
+        return refused(**there, tools__put__environments__prod=keys)
+
+    assert over(permissions=["s3:*"])[0].startswith("tools.put.environments.prod: permission 's3:*")
+    assert over(duration="1m")[0].startswith("tools.put.environments.prod.duration: aws mints")
+    assert over(grant=[GRANT])[0].startswith("tools.put.environments.prod")
+    assert over(resuorce="x")[0].endswith("did you mean `resource`?")
+    assert refused(tools__put__environments__prdo={"duration": "15m"}, **there) == [
+        "tools.put.environments.prdo: there is no such environment: did you mean `prod`?"
+    ]
+
+
+def test_an_error_of_a_tool_is_told_once_however_many_environments_there_are() -> None:
+    """The count of a load error counts errors, not environments."""
+    prod = {**PROD, "account_id": "222222222222"}
+    test = {**PROD, "account_id": "333333333333"}
+    there = {"environments__prod__aws": prod, "environments__test__aws": test}
+    assert len(refused(**there, tools__put__permissions=["s3:*"])) == 1
+    assert len(refused(**there, tools__put__duration="1m")) == 1
+
+
+def test_two_environments_never_give_a_tool_the_same_role() -> None:
+    """Two environments that would give a tool the same role are an error naming both."""
+    role = "arn:aws:iam::111111111111:role/one"
+    same = ["tools.put: the same role in dev and prod: environments are walls"]
+    assert refused(environments__prod__aws=PROD, tools__put__role=role) == same
+    assert refused(environments__prod__aws={**PROD, "account_id": "111111111111"}) == same
+    fixed = {**PROD, "role_arn_template": "arn:aws:iam::111111111111:role/put"}
+    assert refused(environments__prod__aws=fixed) == same
+    other = {"role": "arn:aws:iam::222222222222:role/one"}
+    loaded(
+        environments__prod__aws=PROD,
+        tools__put__role=role,
+        tools__put__environments__prod=other,
+    )
+
+
+def test_two_environments_never_give_a_tool_the_same_project_or_service_account() -> None:
+    """The same service account or OpenAI project in two environments is an error naming both."""
+    ask = {
+        "provider": "openai",
+        "actions": ["openai.chat.generate"],
+        "permissions": ["model.request"],
+        "resource": "${project_id}",
+    }
+    dev, same, other = ({"project_id": one} for one in ("p1", "p1", "p2"))
+    assert refused(
+        tools__ask=ask, environments__dev__openai=dev, environments__prod__openai=same
+    ) == ["tools.ask: the same project in dev and prod: environments are walls"]
+    loaded(tools__ask=ask, environments__dev__openai=dev, environments__prod__openai=other)
+
+    read = {
+        "provider": "gcp",
+        "actions": ["gcp.storage.read"],
+        "permissions": ["inRole:roles/storage.objectViewer"],
+        "resource": "gs://acme/*",
+    }
+    template = "{tool_id}@{project}.iam.gserviceaccount.com"
+    one = {"project": "one", "service_account_template": template}
+    two = {"project": "two", "service_account_template": template}
+    there = {"environments__dev__gcp": one, "environments__prod__gcp": two}
+    loaded(tools__read=read, **there)
+    account = {**read, "service_account": "a@one.iam.gserviceaccount.com"}
+    assert refused(tools__read=account, **there) == [
+        "tools.read: the same service account in dev and prod: environments are walls"
+    ]
+    assert refused(tools__read=read, **{**there, "environments__prod__gcp": one}) == [
+        "tools.read: the same service account in dev and prod: environments are walls"
+    ]
+
+
+def test_a_role_comes_from_the_tool_or_the_environment() -> None:
+    """Required for AWS: `role_arn_template` unless each tool has `role`."""
+    without = {key: value for key, value in PROD.items() if key != "role_arn_template"}
+    assert refused(environments__dev__aws=without) == [
+        "tools.put: no `role`, and no role_arn_template in environment dev"
+    ]
+    role = "arn:aws:iam::222222222222:role/put"
+    loaded(environments__dev__aws=without, tools__put__role=role)
+    assert loaded().environments["dev"]["aws"]["role_arn_template"] == TEMPLATE
+
+
+# -- issuers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        {"preset": "github-actions"},
+        {"preset": "gitlab"},
+        {"preset": "google"},
+        {"preset": "buildkite"},
+        {"preset": "circleci"},
+        {"issuer": "https://token.actions.githubusercontent.com"},
+        {"issuer": "https://token.actions.githubusercontent.com/acme"},
+        {"issuer": "https://gitlab.com"},
+        {"issuer": "https://accounts.google.com/"},
+        {"issuer": "https://agent.buildkite.com"},
+        {"issuer": "https://oidc.circleci.com/org/1"},
+        {"issuer": "https://login.microsoftonline.com/common/v2.0"},
+    ],
+)
+def test_an_issuer_that_anybody_can_have_a_token_of_needs_require(issuer: dict[str, str]) -> None:
+    """Issuers whose tokens anybody on earth can have need `require`: without it a load error."""
+    open_to_all = {**issuer, "audience": "agentauth"}
+    (wrong,) = refused(inbound__issuers__ci=open_to_all)
+    assert wrong.startswith("inbound.issuers.ci: anybody can have a token of this issuer")
+    loaded(inbound__issuers__ci={**open_to_all, "require": {"owner": "1"}})
+    assert refused(inbound__issuers__ci={**open_to_all, "require": {}})
+    assert refused(inbound__issuers__ci={**open_to_all, "require": {"owner": ""}})
+
+
+@pytest.mark.parametrize("issuer", ["https://gitlab.company.com", "https://gitlab.com.acme.dev"])
+def test_an_issuer_of_ones_own_needs_none(issuer: str) -> None:
+    """A host whose name only begins like a public one's is not public."""
+    loaded(inbound__issuers__ci={"issuer": issuer, "audience": "agentauth"})
+
+
+def test_an_issuer_says_which_it_is() -> None:
+    """An issuer has `issuer` or `preset`, and an audience."""
+    assert refused(inbound__issuers__x={"audience": "a"}) == [
+        "inbound.issuers.x: missing key 'issuer' (or 'preset')"
+    ]
+    assert refused(inbound__issuers__x={"issuer": "https://acme.example"}) == [
+        "inbound.issuers.x: missing key 'audience'"
+    ]
+    ambient = {"issuer": "https://acme.example", "audience": "a", "ambient": True}
+    assert refused(inbound__issuers__x=ambient)[0].startswith("inbound.issuers.x.ambient: needs")
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        {"preset": "entra"},
+        {"issuer": "https://login.microsoftonline.com/1/v2.0"},
+        {"issuer": "https://sts.windows.net/1/"},
+    ],
+)
+def test_an_email_of_entra_is_no_subject(issuer: dict[str, str]) -> None:
+    """`subject_claim = "email"` is refused for entra (mutable there)."""
+    whole = {**issuer, "audience": "a", "subject_claim": "email"}
+    assert refused(inbound__issuers__x=whole)[0].startswith("inbound.issuers.x.subject_claim: ")
+
+
+# -- what comes later ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"ledger": "ephemeral"}, "ledger = 'ephemeral'"),
+        ({"ledger": "postgresql://me:secret@db/x"}, "ledger = 'postgresql'"),
+        ({"audit": {"mirror": "syslog"}}, "audit.mirror"),
+        ({"fleet": {"require_same": True}}, "fleet.require_same"),
+        ({"tools__put__policy_arns": ["arn:aws:iam::aws:policy/X"]}, "tools.put.policy_arns"),
+        (
+            {"environments__dev__aws__source": "web_identity"},
+            "environments.dev.aws.source = 'web_identity'",
+        ),
+    ],
+)
+def test_what_this_version_has_not_is_named_by_the_request_that_needs_it(
+    changes: dict[str, Any], named: str
+) -> None:
+    """It loads; the request that needs it is UnavailableError, naming the key."""
+    found = loaded(**changes)
+    with pytest.raises(UnavailableError) as caught:
+        found.needs_later(found.tool("put", "dev"))
+    assert caught.value.message == named
+
+
+def test_another_tools_needs_are_not_this_ones() -> None:
+    """What a later version needs stops the request that needs it, and no other."""
+    other = {**config()["tools"]["put"], "policy_arns": ["arn:aws:iam::aws:policy/X"]}
+    found = loaded(tools__other=other)
+    found.needs_later(found.tool("put", "dev"))
+
+
+def test_other_providers_are_named() -> None:
+    """A tool of a provider that this version has not says which."""
+    found, _ = settings.load(EXAMPLE.encode(), FOLDER)
+    assert found is not None
+    for tool in found.every_tool():
+        if tool.provider is not ProviderType.AWS:
+            with pytest.raises(UnavailableError, match=f"the provider {tool.provider}"):
+                found.needs_later(tool)
+
+
+def test_all_errors_are_found_at_once() -> None:
+    """All errors of a file are listed at once, in its order, each with its line."""
+    made = config(
+        tools__put__permissions=["s3:*"], tools__put__duration="1m", default_environment="x"
+    )
+    lines = tomlkit.dumps(made).splitlines()
+    problems = load(made)[1]
+    assert [one.line for one in problems] == sorted(one.line for one in problems)
+    assert len(problems) == 3
+    assert lines[problems[0].line - 1].startswith("default_environment")
+    assert lines[problems[2].line - 1].startswith("duration")
