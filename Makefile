@@ -28,8 +28,8 @@ imports: .venv/.ready
 
 unit: .venv/.ready $(AWS)/.ready
 	@rm -f .cache/coverage*
-	@$(BIN)/python -m pytest -n 2 -q $(TESTS)
-	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage run -m pytest -n 2 -q $(TESTS)
+	@$(BIN)/coverage combine --quiet 2>/dev/null # a killed process leaves half a file
 	@$(BIN)/coverage report
 
 format: .venv/.ready

@@ -335,7 +335,10 @@ LATE = {"boto3", "botocore", "jwt", "cryptography", "tomlkit", "rich", "platform
 
 
 def _modules(here: Station, script: str) -> set[str]:
-    done = here.shell([sys.executable, "-P", "-c", f"{script}; import sys; print(*sys.modules)"])
+    # without what measures coverage, which imports on its own
+    unmeasured = {name: one for name, one in here.environ.items() if "COVERAGE" not in name}
+    alone = Station(here.folder, unmeasured)
+    done = alone.shell([sys.executable, "-P", "-c", f"{script}; import sys; print(*sys.modules)"])
     assert done.returncode == 0, done.stderr
     return {name for name in done.stdout.splitlines()[-1].split() if "." not in name}
 
