@@ -58,10 +58,13 @@ class Ledger(Protocol):
         """Return the switches that it remembers."""
         ...
 
-    def reserve(self, lease: Lease, charges: Sequence[Charge], record: Record) -> None:
+    def reserve(
+        self, lease: Lease, charges: Callable[[datetime], Sequence[Charge]], record: Record
+    ) -> None:
         """Apply all charges or none; write the pending lease and the record.
 
-        Raises LimitError for the first charge that would go over.
+        `charges` is asked with the time of the step, so that each belongs to the window of its
+        reservation. Raises LimitError for the first that would go over.
         """
         ...
 
@@ -88,6 +91,10 @@ class Ledger(Protocol):
 
     def undelivered(self, lease_id: str, record: Record) -> None:
         """Note that an active lease's credential never reached its caller."""
+        ...
+
+    def lease_state(self, lease_id: str) -> str:
+        """Return how far a lease came, empty where there is none."""
         ...
 
     def append(self, record: Record) -> None:

@@ -38,6 +38,7 @@ from agentauth_cli.policy.narrow import Narrowed, Tool, narrow, questions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.rules import Policy
@@ -81,7 +82,8 @@ class Bounded:
     narrowed: Narrowed
     decision: PolicyDecision
     duration: int
-    charges: Sequence[Charge]
+    charges: Callable[[datetime], Sequence[Charge]]
+    """What is taken at a time: the ledger asks at the moment of the reservation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def check(parts: Parts, asked: Asked) -> Bounded:
     """Go steps 1 to 4 and look at the counters: nothing is reserved. Raises as `vend` would."""
     with Trail(parts, "check", asked) as trail:
         bounded = _ask(parts, asked, trail)
-        parts.ledger().peek(bounded.charges, parts.clock())
+        now = parts.clock()
+        parts.ledger().peek(bounded.charges(now), now)
         parts.ledger().append({"event": "check", **trail.known})
     return bounded
 
@@ -211,8 +214,12 @@ def bound(
         (broker.min_duration, broker.max_duration),
         int((ends - now).total_seconds()) if ends else None,
     )
-    taken = limits.charges(budgets, asked.tool, principal, asked.stated, decision, now)
-    return Bounded(narrowed, decision, duration, taken)
+
+    def charges(at: datetime) -> Sequence[Charge]:
+        return limits.charges(budgets, asked.tool, principal, asked.stated, decision, at)
+
+    charges(now)  # what the obligations refuse is refused before anything is reserved
+    return Bounded(narrowed, decision, duration, charges)
 
 
 def reserve(parts: Parts, asked: Asked, bounded: Bounded, trail: Trail) -> Lease:
@@ -234,7 +241,6 @@ def reserve(parts: Parts, asked: Asked, bounded: Bounded, trail: Trail) -> Lease
     trail.lease = lease.id
     record = {"event": "vend.intent", **trail.known, "lease": lease.id}
     parts.ledger().reserve(lease, bounded.charges, record)
-    trail.reserved = True
     return lease
 
 
@@ -255,7 +261,13 @@ def mint(parts: Parts, bounded: Bounded, lease: Lease) -> ProviderCredential:
 def issue(
     parts: Parts, bounded: Bounded, lease: Lease, credential: ProviderCredential, trail: Trail
 ) -> Vended:
-    """Step 7: the switches once more, then the lease is active. Raises SwitchedOffError."""
+    """Step 7: the switches once more, then the lease is active.
+
+    Raises SwitchedOffError; StateError where the process was stopped for longer than a lease may
+    be pending, since what was decided then need not hold any more.
+    """
+    if parts.clock() >= lease.ends_at:
+        raise StateError(f"lease {lease.id} was not issued in its time", hint="Try again")
     tool, principal = bounded.narrowed.tool, bounded.narrowed.principal
     reach = kill.Reach(tool.name, tool.provider, tool.environment, principal)
 
@@ -271,7 +283,6 @@ def issue(
     trail.known.update(records.credential(credential))
     record = {"event": "vend.issued", **trail.known, "lease": lease.id}
     parts.ledger().issue(active, record, recheck)
-    trail.issued = True
     return Vended(credential, active, bounded)
 
 
@@ -294,7 +305,7 @@ class Trail:
             "user_reason": asked.stated.reason,
         }
         self.lease = ""
-        self.authenticated = self.reserved = self.issued = False
+        self.authenticated = False
         self._parts = parts
         self._denied = denied
 
@@ -302,25 +313,33 @@ class Trail:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if error is not None:
-            # What cannot be written down here must not hide why the request failed.
-            with contextlib.suppress(AgentAuthError):
-                self._record(error)
-
-    def _record(self, error: BaseException) -> None:
-        if isinstance(error, AuthenticationError) and not self.authenticated:
-            _record_refusal(self._parts, error)
+        if error is None:
             return
-        ledger = self._parts.ledger()
+        try:
+            self._leave(error)
+        except Stopped:  # while it waited for the ledger; there is no second one
+            self._leave(error)
+            raise
+
+    def _leave(self, error: BaseException) -> None:
+        """Give back and write down. What cannot be must not hide why the request failed."""
+        with contextlib.suppress(AgentAuthError):
+            if isinstance(error, AuthenticationError) and not self.authenticated:
+                _record_refusal(self._parts, error)
+            else:
+                self._record(self._parts.ledger(), error)
+
+    def _record(self, ledger: Ledger, error: BaseException) -> None:
+        """Act on how far the lease came by the ledger's word: a signal may have come behind it."""
         why = {"lease": self.lease, "reason": _reason(error), "decision": Decision.DENY}
-        if self.issued:
-            why["reason"] = f"undelivered: {why['reason']}"
-            ledger.undelivered(self.lease, {"event": "vend.failed", **self.known, **why})
-        elif self.lease:
-            event = "vend.failed" if self.reserved else self._denied
-            ledger.release(self.lease, {"event": event, **self.known, **why})
-        else:
-            ledger.append({"event": self._denied, **self.known, **why})
+        match ledger.lease_state(self.lease):
+            case "":
+                ledger.append({"event": self._denied, **self.known, **why})
+            case "pending":
+                ledger.release(self.lease, {"event": "vend.failed", **self.known, **why})
+            case "active":
+                why["reason"] = f"undelivered: {why['reason']}"
+                ledger.undelivered(self.lease, {"event": "vend.failed", **self.known, **why})
 
 
 def _record_refusal(parts: Parts, error: AuthenticationError) -> None:

@@ -538,3 +538,80 @@ def test_check_reserves_nothing_and_meets_what_vend_would(world: World) -> None:
     assert world.records()[3]["decision"] == "deny"
     assert len(world.broker.asked) == 1
     world.holds()
+
+
+def test_a_charge_belongs_to_the_window_of_its_reservation(world: World) -> None:
+    """A charge belongs to the window of its reservation, however long the ledger was waited for."""
+    world.change(budgets=lambda: budget("limits.minute = { leases = 1 }"))
+    names = iter(("L1", "L2"))
+
+    def slow() -> str:
+        world.now += timedelta(minutes=1)
+        return next(names)
+
+    world.change(lease_id=slow)
+    world.vend()
+    assert {start for _, start in world.ledger.counters()} == {"2026-11-23T10:01:00.000000Z"}
+    world.change(lease_id=lambda: "L3")
+    world.refused(BudgetExceededError)
+
+
+def test_a_process_that_slept_over_its_time_issues_nothing(world: World) -> None:
+    """What was decided before a stop of minutes need not hold behind it."""
+
+    def sleep() -> None:
+        world.now += TIME_TO_LIVE
+
+    world.broker.act = sleep
+    assert "not issued in its time" in str(world.refused(StateError))
+    assert world.ledger.leases(world.now) == []
+    world.holds()
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "events"),
+    [
+        ("reserve", [], ["vend.intent", "vend.failed"]),
+        ("issue", ["undelivered"], ["vend.intent", "vend.issued", "vend.failed"]),
+    ],
+)
+def test_a_signal_just_behind_a_commit_is_judged_by_the_ledger(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str, state: list[str], events: list[str]
+) -> None:
+    """The reservation released, or after *issue* the lease `undelivered`."""
+    whole = getattr(world.ledger, step)
+
+    def stopped(*arguments: Any) -> None:
+        whole(*arguments)
+        raise Stopped(15)
+
+    monkeypatch.setattr(world.ledger, step, stopped)
+    with pytest.raises(Stopped):
+        world.vend()
+    assert [lease.state for lease in world.ledger.leases(world.now)] == state
+    assert world.events() == events
+    world.holds()
+
+
+def test_a_signal_while_a_failure_waits_for_the_ledger_loses_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """128+N: the reservation released, also where it was being released already."""
+    whole = world.ledger.release
+    stops = [Stopped(15)]
+
+    def interrupted(*arguments: Any) -> None:
+        if stops:
+            raise stops.pop()
+        whole(*arguments)
+
+    def refuse() -> None:
+        raise ProviderRefusedError("AccessDenied")
+
+    world.broker.act = refuse
+    monkeypatch.setattr(world.ledger, "release", interrupted)
+    with pytest.raises(Stopped):
+        world.vend()
+    assert world.ledger.leases(world.now) == []
+    assert world.events() == ["vend.intent", "vend.failed"]
+    assert "AccessDenied" in world.records()[1]["reason"]

@@ -41,17 +41,20 @@ class SQLiteLedger(Store):
 
     # -- the steps of a request --------------------------------------------------------------
 
-    def reserve(self, lease: Lease, charges: Sequence[Charge], record: Record) -> None:
-        """Apply all charges or none; write the pending lease and the record."""
+    def reserve(
+        self, lease: Lease, charges: Callable[[datetime], Sequence[Charge]], record: Record
+    ) -> None:
+        """Apply all charges of this moment or none; write the pending lease and the record."""
         self.settle_ended()
         with self.step() as now:
-            for charge in charges:
+            taken = charges(now)
+            for charge in taken:
                 self._check(charge, now)
                 self._take(lease.id, charge, now)
             row = lease_row(lease)
             places = ", ".join("?" * len(row))
             self.db.execute(f"INSERT INTO leases ({LEASE}) VALUES ({places})", row)  # noqa: S608 - our own names
-            self.write({**record, "charges": [charge_fields(one) for one in charges]}, now)
+            self.write({**record, "charges": [charge_fields(one) for one in taken]}, now)
 
     def _check(self, charge: Charge, now: datetime) -> None:
         """Raise the LimitError of a charge that would go over."""
@@ -118,6 +121,11 @@ class SQLiteLedger(Store):
                 (lease_id,),
             )
             self.write(record, now)
+
+    def lease_state(self, lease_id: str) -> str:
+        """Return how far a lease came, empty where there is none."""
+        with told(self.path):
+            return self._state(lease_id)
 
     def append(self, record: Record) -> None:
         """Write one record."""

@@ -83,7 +83,7 @@ def reserve(
 ) -> Lease:
     """Reserve as a vend does."""
     made = lease(name, ledger._clock(), seconds, **fields)
-    ledger.reserve(made, charges, {"event": "vend.intent", "lease": name})
+    ledger.reserve(made, lambda _now: charges, {"event": "vend.intent", "lease": name})
     return made
 
 
