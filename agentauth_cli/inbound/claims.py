@@ -23,7 +23,7 @@ from agentauth_cli.model import Principal
 from agentauth_cli.secret import printable
 
 if TYPE_CHECKING:
-    from agentauth_cli.inbound.jwt import Issuer
+    from agentauth_cli.inbound.issuer import Issuer
 
 LEEWAY = 30
 MAX_LIFE = 24 * 60 * 60

@@ -24,8 +24,8 @@ from agentauth_cli.transport import Deadline, send
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agentauth_cli.inbound.issuer import Issuer
     from agentauth_cli.inbound.jwk import Key
-    from agentauth_cli.inbound.jwt import Issuer
     from agentauth_cli.ports import Clock
 
 FRESH = 60 * 60

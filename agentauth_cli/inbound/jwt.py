@@ -16,49 +16,25 @@ Nothing of the token stands in an error but its issuer, key id, algorithm and ty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.claims import principal, shown
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import ALGORITHMS, RSA_BITS
 from agentauth_cli.inbound.strict_json import decode_base64url, parse_object
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from pathlib import Path
 
     from agentauth_cli.inbound.jwk import Key
-    from agentauth_cli.model import Kind, Principal
+    from agentauth_cli.model import Principal
     from agentauth_cli.secret import Secret
 
 MAX_TOKEN = 16 * 1024
 
 _PARTS = 3
 _TYPES = frozenset({"jwt", "at+jwt"})
-
-
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """One of ``[inbound.issuers]``: whose tokens are believed, and what their claims mean.
-
-    `name` becomes the principal's issuer, `issuer` is the exact ``iss``. The keys come from
-    `jwks_file` (absolute), else `jwks_url`, else discovery. Without `name_claim` the name is the
-    subject, without `groups_claim` there are no groups. Each claim in `require` must have the value
-    given.
-    """
-
-    name: str
-    issuer: str
-    audience: str
-    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
-    jwks_url: str | None = None
-    jwks_file: Path | None = None
-    kind: Kind = "user"
-    subject_claim: str = "sub"
-    name_claim: str | None = None
-    groups_claim: str | None = None
-    require: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 Keys = Callable[[Issuer, str | None], "Sequence[Key]"]

@@ -29,7 +29,8 @@ from agentauth_cli.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentauth_cli.inbound.jwt import Issuer, Keys
+    from agentauth_cli.inbound.issuer import Issuer
+    from agentauth_cli.inbound.jwt import Keys
     from agentauth_cli.inbound.os_account import OsAccount
     from agentauth_cli.model import Principal
     from agentauth_cli.ports import Clock

@@ -11,7 +11,7 @@ import pytest
 
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.claims import principal
-from agentauth_cli.inbound.jwt import Issuer
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.strict_json import parse_object
 
 if TYPE_CHECKING:

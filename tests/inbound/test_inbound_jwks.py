@@ -11,8 +11,9 @@ import pytest
 
 from agentauth_cli.errors import AuthenticationError, ConfigError, UnsafeFileError
 from agentauth_cli.inbound import jwks
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwks import KeySource
-from agentauth_cli.inbound.jwt import Issuer, verify
+from agentauth_cli.inbound.jwt import verify
 from agentauth_cli.secret import Secret
 from support.issuer import DISCOVERY, KEYS, Behaviour, IssuerServer, signer
 

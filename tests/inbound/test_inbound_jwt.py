@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
-from agentauth_cli.inbound.jwt import Issuer, verify
+from agentauth_cli.inbound.jwt import verify
 from agentauth_cli.secret import Secret
 from support.issuer import Signer, base64url, ed448_signer, signer, weak_signer
 

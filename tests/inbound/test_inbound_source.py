@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
-from agentauth_cli.inbound.jwt import Issuer
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
 from support.issuer import signer

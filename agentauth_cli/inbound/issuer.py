@@ -1,0 +1,35 @@
+"""Whose tokens are believed: one of ``[inbound.issuers]``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from agentauth_cli.model import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One of ``[inbound.issuers]``: whose tokens are believed, and what their claims mean.
+
+    `name` becomes the principal's issuer, `issuer` is the exact ``iss``. The keys come from
+    `jwks_file` (absolute), else `jwks_url`, else discovery. Without `name_claim` the name is the
+    subject, without `groups_claim` there are no groups. Each claim in `require` must have the value
+    given.
+    """
+
+    name: str
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    kind: Kind = "user"
+    subject_claim: str = "sub"
+    name_claim: str | None = None
+    groups_claim: str | None = None
+    require: Mapping[str, str] = field(default_factory=dict, hash=False)
