@@ -9,7 +9,8 @@ import sys
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until run() has its own: no traceback
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until run() has its own: no traceback
     _plug()
     from agentauth_cli.cli.app import run
 
@@ -21,13 +22,16 @@ def main() -> None:
 def _plug() -> None:
     """Open what the caller closed: a ledger must never become descriptor 1.
 
-    Writing to a standard output that was closed still fails, since its place is read-only.
+    Writing to a standard output that was closed still fails, since its place is read-only; Python
+    would drop what is written to it.
     """
     for descriptor, mode in ((0, os.O_RDONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, mode)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - no path
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]

@@ -44,8 +44,9 @@ def read(
     """Return the content of a regular file, or None where there is none.
 
     Raises UnsafeFileError where somebody else than us or root owns it or may write it, where it is
-    no regular file, or over `limit` bytes; ConfigError where it cannot be read. `private` (state
-    and data): no symlink, and a mode that lets others read is set to 0600 and said.
+    no regular file or a link that leads nowhere; ConfigError where it cannot be read or is over
+    `limit` bytes. `private` (state and data): no symlink, and a mode that lets others read is set
+    to 0600 and said.
     """
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     if private or not follow:
@@ -53,6 +54,7 @@ def read(
     try:
         descriptor = os.open(path, flags)
     except FileNotFoundError:
+        _judge_absence(path)
         return None
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -67,6 +69,13 @@ def read(
         return _content(path, descriptor, limit)
     finally:
         os.close(descriptor)
+
+
+def _judge_absence(path: Path) -> None:
+    """Refuse a link that leads nowhere: somebody meant a file or folder to be here."""
+    if path.is_symlink():
+        hint = f"Bring back what it leads to, or rm {_quoted(path)}"
+        raise UnsafeFileError(f"{path} is a link that leads nowhere", hint=hint)
 
 
 def _look(path: Path) -> str:
@@ -145,11 +154,12 @@ def check_private(path: Path, say: Callable[[str], None] = _silent) -> None:
 def check_folder(path: Path) -> None:
     """Refuse a folder that others may write. One that does not exist passes.
 
-    Raises UnsafeFileError.
+    Raises UnsafeFileError, also for a link that leads nowhere.
     """
     try:
         found = path.stat()
     except FileNotFoundError:
+        _judge_absence(path)
         return
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=_look(path)) from None

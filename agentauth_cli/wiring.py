@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from agentauth_cli.config import places
+from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
 from agentauth_cli.errors import (
     AuthenticationError,
@@ -28,7 +28,6 @@ from agentauth_cli.vending import Parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from agentauth_cli.config.places import Places
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.source import Source
     from agentauth_cli.ledger.sqlite import SQLiteLedger
@@ -64,8 +63,8 @@ class Wiring:
 
     @cached_property
     def places(self) -> Places:
-        """The folders. Raises ConfigError."""
-        return places.find(self.environ)
+        """The folders; each raises ConfigError where it cannot be found."""
+        return Places(self.environ)
 
     @cached_property
     def configuration(self) -> Configuration:
@@ -106,7 +105,16 @@ class Wiring:
 
     @cached_property
     def place(self) -> Place:
-        """Where the ledger of this configuration is."""
+        """Where the ledger of this configuration is.
+
+        Raises UnavailableError where it names another store. One that does not load names none: the
+        audit trail can be read all the same.
+        """
+        named = "sqlite"
+        with contextlib.suppress(ConfigError):
+            named = self.settings.ledger
+        if named != "sqlite":
+            raise UnavailableError(f"ledger = {named.partition(':')[0]!r}")
         moved = None if self.places.default else str(self.places.config)
         return Place(
             config=self.places.config,

@@ -170,8 +170,16 @@ class TestRead:
         with pytest.raises(UnsafeFileError, match="can be written by others"):
             read(link)
 
+    def test_a_link_that_leads_nowhere(self, tmp_path: Path) -> None:
+        """A link to a file that is gone is not the same as no file."""
+        link = tmp_path / "a link"
+        link.symlink_to(tmp_path / "gone" / "file")
+        with pytest.raises(UnsafeFileError, match="is a link that leads nowhere") as raised:
+            read(link)
+        assert raised.value.hint == f"Bring back what it leads to, or rm '{link}'"
+
     def test_links_in_a_circle(self, tmp_path: Path) -> None:
-        """Links that lead nowhere are refused."""
+        """Links in a circle are refused."""
         link = tmp_path / "link"
         link.symlink_to(link)
         with pytest.raises(UnsafeFileError, match="is a symbolic link"):
@@ -382,7 +390,11 @@ class TestFolders:
         link.symlink_to(folder)
         with pytest.raises(UnsafeFileError, match="is not a folder"):
             files.private_folder(link)
-        files.check_folder(link)
+        if there:
+            files.check_folder(link)
+        else:
+            with pytest.raises(UnsafeFileError, match="is a link that leads nowhere"):
+                files.check_folder(link)
         assert folder.exists() == there
 
     def test_none(self, tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
 BUG = 70
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _ANYWHERE = ("--debug", "--no-color")
+_HELP = ("-h", "--help")
 
 MODULES = {
     "version": "version",
@@ -56,7 +57,7 @@ def build(wanted: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": list(_HELP)},
     )
     app.callback()(_root)
     names = [MODULES[wanted]] if wanted in MODULES else dict.fromkeys(MODULES.values())
@@ -89,8 +90,7 @@ def run(arguments: Sequence[str]) -> int:
         with _signals():
             _refuse_recursion()
             app = build(next((one for one in given if not one.startswith("-")), None))
-            code = app(given, standalone_mode=False, prog_name=screen.NAME)
-            return code if isinstance(code, int) else 0
+            return _called(app, given)
     except AgentAuthError as failure:
         _trace("--debug" in given)
         screen.error(failure, as_json=as_json)
@@ -106,6 +106,16 @@ def run(arguments: Sequence[str]) -> int:
         _trace("--debug" in given)
         screen.error(_BugError(f"{type(bug).__name__}: {bug}"), as_json=as_json)
         return BUG
+
+
+def _called(app: typer.Typer, given: Sequence[str]) -> int:
+    try:
+        code = app(given, standalone_mode=False, prog_name=screen.NAME)
+    except OSError as error:
+        if set(given).isdisjoint(_HELP):
+            raise
+        raise screen.unwritable(error) from None  # Typer writes its help by itself
+    return code if isinstance(code, int) else 0
 
 
 def _misused(message: str, *, as_json: bool) -> None:
@@ -147,14 +157,18 @@ def _trace(debug: bool) -> None:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """Turn signals into `Stopped`, once: what is given back then must not be cut short."""
+    """Turn signals into `Stopped`, once: what is given back then must not be cut short.
+
+    One that the parent ignores (nohup) stays ignored.
+    """
+    taken = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
 
     def stop(signum: int, _frame: FrameType | None) -> None:
-        for one in _SIGNALS:
+        for one in taken:
             signal.signal(one, signal.SIG_IGN)
         raise Stopped(signum)
 
-    before = {one: signal.signal(one, stop) for one in _SIGNALS}
+    before = {one: signal.signal(one, stop) for one in taken}
     try:
         yield
     finally:

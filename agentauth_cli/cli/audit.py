@@ -48,7 +48,7 @@ def show(wiring: Wiring, count: int, *, as_json: bool) -> None:
         try:
             record = json.loads(row.record)
             shown = json.dumps({**record, "hash": row.hash}) if as_json else line(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             screen.say(f"record {row.seq} is damaged: see `agentauth audit verify`")
             continue
         screen.out(shown)
@@ -56,8 +56,6 @@ def show(wiring: Wiring, count: int, *, as_json: bool) -> None:
 
 def line(record: Mapping[str, Any]) -> str:
     """Return a record in a line: when, what, who → tool environment resource, lease, why."""
-    from agentauth_cli.secret import printable
-
     at = datetime.fromisoformat(record["at"]).astimezone()
     event = record["event"].removeprefix("vend.")
     who = record.get("principal") or record.get("peer", "")
@@ -74,7 +72,7 @@ def line(record: Mapping[str, Any]) -> str:
         parts += ["because", record.get("reason", "")]
     elif record.get("rules"):
         parts += ["by", record["rules"][0]]
-    return printable(" ".join(part for part in parts if part))
+    return " ".join(part for part in parts if part)
 
 
 def _resource(record: Mapping[str, Any]) -> str:

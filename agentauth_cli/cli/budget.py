@@ -67,9 +67,19 @@ def _of(
     budget: str, unit: str, metric: str, counters: Counters, start: str
 ) -> Iterator[tuple[tuple[str, ...], tuple[int, int]]]:
     for (counter, since), used in sorted(counters.items()):
-        head, *rest = json.loads(counter)
-        if since == start and head == "budget" and rest[:3] == [budget, unit, metric]:
-            yield tuple(rest[3:]), used
+        parts = _parts(counter)
+        if since == start and parts[:4] == ("budget", budget, unit, metric):
+            yield parts[4:], used
+
+
+def _parts(counter: str) -> tuple[str, ...]:
+    """Return what a counter is named by, nothing where it is damaged: `audit verify` says so."""
+    try:
+        parts = json.loads(counter)
+    except (ValueError, RecursionError):
+        return ()
+    whole = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
+    return tuple(parts) if whole else ()
 
 
 def work(wiring: Wiring, *, as_json: bool) -> None:

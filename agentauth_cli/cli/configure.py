@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -24,7 +25,11 @@ REFRESH = 900
 
 _PLAIN = re.compile(r"[A-Za-z0-9._@+=:/,-]+")
 _PROFILE = re.compile(r"[A-Za-z0-9._@+=:/-]{1,128}")
-_MOVED = ("AGENTAUTH_CONFIG_DIR", "AGENTAUTH_STATE_DIR", "AGENTAUTH_DATA_DIR")
+_MOVED = {
+    "AGENTAUTH_CONFIG_DIR": "config",
+    "AGENTAUTH_STATE_DIR": "state",
+    "AGENTAUTH_DATA_DIR": "data",
+}
 
 
 def declare(app: typer.Typer) -> None:
@@ -76,9 +81,16 @@ class AwsInput:
 
 
 def config_file(wiring: Wiring) -> Path:
-    """Return where the AWS programs read their profiles."""
-    named = wiring.environ.get("AWS_CONFIG_FILE")
-    return Path(named) if named else Path.home() / ".aws" / "config"
+    """Return where the AWS programs read their profiles, found as botocore does.
+
+    Raises ConfigError where that is in a home folder that nobody knows.
+    """
+    named = os.path.expandvars(wiring.environ.get("AWS_CONFIG_FILE") or "~/.aws/config")
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        why = f"the home folder of {named} is not known"
+        raise ConfigError(why, hint="Set HOME, or AWS_CONFIG_FILE") from None
 
 
 def put_in(wiring: Wiring, given: AwsInput, *, show: bool, as_json: bool) -> None:
@@ -88,7 +100,8 @@ def put_in(wiring: Wiring, given: AwsInput, *, show: bool, as_json: bool) -> Non
         if as_json:
             screen.out_json({"profile": given.profile, "file": str(given.file), "entry": entry})
         else:
-            screen.out(entry.rstrip("\n"))
+            for line in entry.splitlines():
+                screen.out(line)
         return
     with files.lock(files.private_folder(wiring.places.state) / "configure.lock"):
         found = _read(given.file)
@@ -164,7 +177,11 @@ def _program(wiring: Wiring) -> str:
     found = next(filter(shutil.which, places), None) or shutil.which(screen.NAME)
     if not found:
         raise ConfigError("agentauth is not on PATH", hint="Install it, or call it by its path")
-    moved = [f"{name}={wiring.environ[name]}" for name in _MOVED if name in wiring.environ]
+    moved = [
+        f"{name}={getattr(wiring.places, folder)}"  # absolute: they run it in any folder
+        for name, folder in _MOVED.items()
+        if name in wiring.environ
+    ]
     words = ["/usr/bin/env", *moved, found] if moved else [found]
     return " ".join(_quoted(word) for word in words)
 

@@ -18,11 +18,12 @@ from agentauth_cli.cli.configure import config_file
 from agentauth_cli.cli.options import Json
 from agentauth_cli.config import places, settings
 from agentauth_cli.config.reading import BUDGETS, POLICY
-from agentauth_cli.errors import UsageError
+from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.inbound import os_account
 from agentauth_cli.outbound.aws_session import session_policy
 from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.narrow import canonical
+from agentauth_cli.tables.shape import MAX_BYTES
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -103,8 +104,8 @@ def look_around(config: Path, environ: Mapping[str, str]) -> Around:
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
     parsed = configparser.RawConfigParser(strict=False)
     try:
-        parsed.read_string(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, configparser.Error):
+        parsed.read_string((files.read(config, limit=MAX_BYTES) or b"").decode())
+    except (ConfigError, UnicodeDecodeError, configparser.Error):
         return Around(region)
     profiles = tuple(name.removeprefix("profile ") for name in parsed.sections())
     default = parsed["default"] if parsed.has_section("default") else {}

@@ -12,7 +12,6 @@ from agentauth_cli.cli.options import Json
 from agentauth_cli.config.reading import read_files
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.policy import rules
-from agentauth_cli.secret import printable
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def work(wiring: Wiring, paths: list[Path], *, as_json: bool) -> int:
         screen.out_json({"digest": digest, "errors": errors, "warnings": []})
     else:
         for one in problems:
-            screen.out(printable(str(one)))
+            screen.out(str(one))
         if not problems:
             screen.out(f"ok: policy {digest[:12]}")
     return ConfigError.exit_code if problems else 0

@@ -29,18 +29,24 @@ _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 
 
-def out(text: str) -> None:
-    """Write a line of the result.
+def out(text: str, *, in_red: bool = False) -> None:
+    """Write a line of the result, control characters shown as escapes; red where colours are.
 
     Raises Stopped where nobody reads it any more, StateError where standard output is full.
     """
+    shown = printable(text)
     try:
-        _line(sys.stdout, text)
+        _line(sys.stdout, red(shown) if in_red else shown)
     except BrokenPipeError:
         raise Stopped(signal.SIGPIPE) from None
     except OSError as error:
-        why = f"standard output cannot be written: {error.strerror}"
-        raise StateError(why, hint="Check where it goes") from None
+        raise unwritable(error) from None
+
+
+def unwritable(error: OSError) -> StateError:
+    """Return what it means that standard output takes nothing."""
+    why = f"standard output cannot be written: {error.strerror}"
+    return StateError(why, hint="Check where it goes")
 
 
 def out_json(value: Any) -> None:

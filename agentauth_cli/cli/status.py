@@ -8,7 +8,6 @@ from agentauth_cli.cli import budget, lease, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError
-from agentauth_cli.secret import printable
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ def work(wiring: Wiring) -> None:
             part(wiring)
         except AgentAuthError as error:
             why = f"{error.what}: {error.message}. {error.hint}"
-            screen.out(screen.red(f"  {printable(why)}"))
+            screen.out(f"  {why}", in_red=True)
 
 
 def _principal(wiring: Wiring) -> None:
@@ -70,7 +69,7 @@ def _switches(wiring: Wiring) -> None:
         until = f" until {rfc3339(one.until)}" if one.until else ""
         by = f" by {one.by}" if one.by else ""
         reason = f": {one.reason}" if one.reason else ""
-        screen.out(screen.red(printable(f"  {one} is off{by}{since}{until}{reason}")))
+        screen.out(f"  {one} is off{by}{since}{until}{reason}", in_red=True)
 
 
 def _budgets(wiring: Wiring) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -30,8 +30,12 @@ from agentauth_cli.tables.shape import did_you_mean
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+_FILE = "the file"
+_LEDGER = "the ledger"
+Failed: TypeAlias = dict[str, AgentAuthError]
+"""Which of the two places could not be changed, and why."""
 
 _Tool = Annotated[str | None, typer.Option(metavar="N", help="A tool; * for any text.")]
 _Provider = Annotated[str | None, typer.Option(metavar="N", help="A provider, such as aws.")]
@@ -156,69 +160,83 @@ def _until(text: str | None, now: datetime) -> datetime | None:
 
 
 def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
-    """Turn a switch on, in the file and in the ledger. Raises StateError where neither took it."""
+    """Turn a switch on, in the file and in the ledger. Raises StateError where neither took it.
+
+    The file comes before everything that can take its time: it is written as the OS account, and
+    again once whoami has said who that is.
+    """
     if not given.force:
         _check_known(wiring, given)
-    now, by = wiring.clock(), _by(wiring)
-    switch = Switch(
-        given.target, given.name, given.reason, by, now.replace(microsecond=0), given.until
-    )
-    _both(
-        lambda: switch_file.turn_on(wiring.places.config, switch, now, screen.say),
-        lambda: wiring.ledger.switch_on(switch, _record("switch.on", switch, by)),
-    )
-    _show(wiring, switch, as_json=as_json)
+    now = wiring.clock()
+    since = now.replace(microsecond=0)
+    switch = Switch(given.target, given.name, given.reason, _account(), since, given.until)
+    failed: Failed = {}
+    with _trying(_FILE, failed):
+        switch_file.turn_on(wiring.places.config, switch, now, screen.say)
+    named = replace(switch, by=_by(wiring))
+    if named != switch and not failed:
+        with contextlib.suppress(AgentAuthError):  # it is on already, by the account
+            switch_file.turn_on(wiring.places.config, named, now, screen.say)
+    with _trying(_LEDGER, failed):
+        if not given.force and given.target == "principal":
+            _warn_unseen(wiring, given.name)
+        wiring.ledger.switch_on(named, _record("switch.on", named))
+    _refuse_both(failed)
+    alive = [] if _LEDGER in failed else _living(wiring, named)
+    _show(wiring, named, alive, as_json=as_json)
 
 
 def turn_off(wiring: Wiring, given: EnableInput, *, as_json: bool) -> None:
     """Lift a switch everywhere. Raises StateError where neither place took it."""
-    now, by = wiring.clock(), _by(wiring)
-    switch = Switch(given.target, given.name, given.reason, by)
+    now = wiring.clock()
+    target, name = given.target, given.name
     found: list[bool] = []
-
-    def in_file() -> None:
-        folder = wiring.places.config
-        found.append(switch_file.turn_off(folder, switch.target, switch.name, now, screen.say))
-
-    def in_ledger() -> None:
-        record = _record("switch.off", switch, by)
+    failed: Failed = {}
+    with _trying(_FILE, failed):
+        found.append(switch_file.turn_off(wiring.places.config, target, name, now, screen.say))
+    switch = Switch(target, name, given.reason, _by(wiring))
+    with _trying(_LEDGER, failed):
+        record = _record("switch.off", switch)
         remembered = [
-            one
-            for one in wiring.ledger.switches()
-            if switch_file.same(switch.target, switch.name, one)
+            one for one in wiring.ledger.switches() if switch_file.same(target, name, one)
         ]
         found.extend(wiring.ledger.switch_off(one.target, one.name, record) for one in remembered)
         if any(found) and not remembered:
             wiring.ledger.append(record)
-
-    _both(in_file, in_ledger)
+    _refuse_both(failed)
     if as_json:
-        screen.out_json({"target": switch.target, "name": switch.name, "lifted": any(found)})
+        lifted = any(found) and not failed
+        screen.out_json({"target": target, "name": name, "lifted": lifted})
+    elif failed:
+        (where,) = failed
+        screen.out(f"{switch} is not on again: {where} may still hold a switch on it")
     elif any(found):
         screen.out(f"{switch} is on again")
     else:
         screen.out(f"there was no switch on {switch}")
 
 
-def _both(in_file: Callable[[], None], in_ledger: Callable[[], None]) -> None:
-    """Do both, whatever happens to one; raise the error of the file where neither went well."""
-    failed: list[AgentAuthError] = []
-    for where, act in (("the file", in_file), ("the ledger", in_ledger)):
-        try:
-            act()
-        except AgentAuthError as error:
-            screen.say(f"{where} could not be changed: {error.message}")
-            failed.append(error)
+@contextlib.contextmanager
+def _trying(where: str, failed: Failed) -> Iterator[None]:
+    """Go on where a place cannot be changed: say it, and note it in `failed`."""
+    try:
+        yield
+    except AgentAuthError as error:
+        screen.say(f"{where} could not be changed: {error.message}")
+        failed[where] = error
+
+
+def _refuse_both(failed: Failed) -> None:
     if len(failed) > 1:
-        raise StateError("neither file nor ledger could be changed", hint=failed[0].hint)
+        raise StateError("neither file nor ledger could be changed", hint=failed[_FILE].hint)
 
 
-def _record(event: str, switch: Switch, by: str) -> Mapping[str, object]:
+def _record(event: str, switch: Switch) -> Mapping[str, object]:
     what = {"target": switch.target, "name": switch.name}
     until = rfc3339(switch.until) if switch.until else None
     return {
         "event": event,
-        "principal": by,
+        "principal": switch.by,
         "switch": what,
         "until": until,
         "user_reason": switch.reason,
@@ -227,18 +245,22 @@ def _record(event: str, switch: Switch, by: str) -> Mapping[str, object]:
 
 def _by(wiring: Wiring) -> str:
     """Return who whoami says, or else the OS account."""
-    for authenticate in (wiring.authenticate, lambda: os_account.authenticate({})):
-        with contextlib.suppress(AgentAuthError):
-            return authenticate().id
-    return f"uid {os.getuid()}"
+    try:
+        return wiring.authenticate().id
+    except AgentAuthError:
+        return _account()
+
+
+def _account() -> str:
+    try:
+        return os_account.authenticate({}).id
+    except AgentAuthError:
+        return f"uid {os.getuid()}"
 
 
 def _check_known(wiring: Wiring, given: DisableInput) -> None:
     """Refuse a name that nothing has. What cannot be looked up is let through, and said."""
-    if given.target == "all":
-        return
-    if given.target == "principal":
-        _check_principal(wiring, given.name)
+    if given.target in ("all", "principal"):
         return
     try:
         known = _known(wiring, given.target)
@@ -259,18 +281,13 @@ def _known(wiring: Wiring, target: str) -> list[str]:
     return list(wiring.settings.tools if target == "tool" else wiring.settings.environments)
 
 
-def _check_principal(wiring: Wiring, name: str) -> None:
-    if "/" not in name or "*" in name or ":" in name:
-        return
-    try:
-        if not wiring.ledger.knows(name):
-            screen.say(f"{name} has not been seen here yet")
-    except AgentAuthError:
-        return  # the ledger's trouble is said when it is written
+def _warn_unseen(wiring: Wiring, name: str) -> None:
+    whole = "/" in name and "*" not in name and ":" not in name
+    if whole and not wiring.ledger.knows(name):
+        screen.say(f"{name} has not been seen here yet")
 
 
-def _show(wiring: Wiring, switch: Switch, *, as_json: bool) -> None:
-    alive = _living(wiring, switch)
+def _show(wiring: Wiring, switch: Switch, alive: list[Lease], *, as_json: bool) -> None:
     undo = _undo(switch)
     if as_json:
         screen.out_json(

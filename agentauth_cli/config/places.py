@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,39 +12,53 @@ from agentauth_cli import files
 from agentauth_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 SYSTEM = Path("/etc/agentauth")
 APP = "agentauth"
+FOLDERS = "AGENTAUTH_CONFIG_DIR, AGENTAUTH_STATE_DIR and AGENTAUTH_DATA_DIR"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
-    """The three folders, absolute; `default` says that nothing moved `config`.
+    """The three folders of an environment, absolute; none of them need exist.
 
-    `config` is without links, so that each ledger belongs to one folder, however it is reached.
+    Each is found when it is asked for, so that one that cannot be found stops nothing that needs
+    another: it raises ConfigError for a variable that is set and empty, and for a folder that
+    cannot be found or noted. A config.toml of root's in `system` replaces the user's configuration
+    whole.
     """
 
-    config: Path
-    state: Path
-    data: Path
-    default: bool
+    environ: Mapping[str, str]
+    system: Path = SYSTEM
 
+    @cached_property
+    def config(self) -> Path:
+        """The configuration, without links: each ledger belongs to one, however it is reached."""
+        return _without_links(self.system if self._administered else self._own)
 
-def find(environ: Mapping[str, str], system: Path = SYSTEM) -> Places:
-    """Return the folders of this environment; none of them need exist.
+    @cached_property
+    def state(self) -> Path:
+        """The ledger, and what is cached."""
+        return _folder(self.environ, "AGENTAUTH_STATE_DIR", "user_state_dir")
 
-    A config.toml of root's in `system` replaces the user's configuration whole. Raises ConfigError
-    for a variable that is set and empty, and for a folder that cannot be found or noted.
-    """
-    administered = _owned_by_root(system / "config.toml")
-    own = _folder(environ, "AGENTAUTH_CONFIG_DIR", lambda: _platform("user_config_dir"))
-    return Places(
-        config=_without_links(system if administered else own),
-        state=_folder(environ, "AGENTAUTH_STATE_DIR", lambda: _platform("user_state_dir")),
-        data=_folder(environ, "AGENTAUTH_DATA_DIR", lambda: _platform("user_data_dir")),
-        default=not administered and "AGENTAUTH_CONFIG_DIR" not in environ,
-    )
+    @cached_property
+    def data(self) -> Path:
+        """The note on which ledger belongs to which configuration."""
+        return _folder(self.environ, "AGENTAUTH_DATA_DIR", "user_data_dir")
+
+    @property
+    def default(self) -> bool:
+        """Whether nothing moved `config`."""
+        return not self._administered and "AGENTAUTH_CONFIG_DIR" not in self.environ
+
+    @property
+    def _own(self) -> Path:
+        return _folder(self.environ, "AGENTAUTH_CONFIG_DIR", "user_config_dir")
+
+    @cached_property
+    def _administered(self) -> bool:
+        return _owned_by_root(self.system / "config.toml")
 
 
 def make(folder: Path) -> None:
@@ -64,15 +79,19 @@ def _without_links(path: Path) -> Path:
 
 
 def _owned_by_root(path: Path) -> bool:
+    """Say whether the file is root's. Raises ConfigError where that cannot be seen."""
     try:
         return path.stat().st_uid == 0
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        hint = f"Let everybody read it: sudo chmod a+rX {path.parent}"
+        raise ConfigError(f"{path} cannot be read: {error.strerror}", hint=hint) from None
 
 
-def _folder(environ: Mapping[str, str], variable: str, default: Callable[[], Path]) -> Path:
+def _folder(environ: Mapping[str, str], variable: str, default: str) -> Path:
     if variable not in environ:
-        return default()
+        return _platform(default)
     if not environ[variable]:
         raise ConfigError(f"{variable} is set and empty", hint=f"Set it, or unset {variable}")
     try:
@@ -85,4 +104,9 @@ def _folder(environ: Mapping[str, str], variable: str, default: Callable[[], Pat
 def _platform(name: str) -> Path:
     import platformdirs
 
-    return Path(getattr(platformdirs, name)(APP)).absolute()
+    try:
+        return Path(getattr(platformdirs, name)(APP)).absolute()
+    except RuntimeError:
+        raise ConfigError(
+            f"the home folder of uid {os.getuid()} is not known", hint=f"Set HOME, or {FOLDERS}"
+        ) from None

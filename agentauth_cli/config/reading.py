@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -70,23 +71,25 @@ class Configuration:
             problems.append(Problem(POLICIES, (), f"needs {POLICY} beside it", "", 1, 1))
         for name in names:
             file = f"{POLICIES}/{name}"
-            content = None if not name.endswith(".toml") else self._read(file)
+            readable = name.endswith(".toml") and _is_utf8(name)
+            content = self._read(file) if readable else None
             if content is None:
-                problems.append(Problem(file, (), "only .toml files may lie here", "", 1, 1))
+                why = "only .toml files with a name in UTF-8 may lie here"
+                problems.append(Problem(file, (), why, "", 1, 1))
             else:
                 found.append((file, content))
         return found, problems
 
     def _policy_names(self) -> list[str]:
         folder = self.folder / POLICIES
-        if not folder.exists():
-            return []
         files.check_folder(folder)
         try:
             names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+        except FileNotFoundError:
+            return []
         except OSError as error:
             raise ConfigError(f"{folder} cannot be read: {error.strerror}") from None
-        return sorted(names, key=str.encode)
+        return sorted(names, key=os.fsencode)
 
     def budgets(self, known: Settings) -> tuple[Budget, ...] | None:
         """Read budgets.toml, None where there is none."""
@@ -144,17 +147,37 @@ def _listed(problems: list[Problem], file: str) -> Iterator[None]:
 def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
     """Read policy files that are not installed yet; a folder stands for its .toml files.
 
-    Raises ConfigError for a path that is not there.
+    Raises ConfigError for a path that is not there or cannot be read.
     """
     found = []
     for path in paths:
-        inside = sorted(path.glob("*.toml")) if path.is_dir() else [path]
-        for one in inside:
+        for one in _inside(path):
             content = files.read(one, limit=_LIMIT)
             if content is None:
                 raise ConfigError(f"there is no {one}", hint="Check the path")
+            if not _is_utf8(str(one)):
+                raise ConfigError(f"the name {one} is not UTF-8", hint="Give it another")
             found.append((str(one), content))
     return found
+
+
+def _inside(path: Path) -> list[Path]:
+    try:
+        return sorted(one for one in path.iterdir() if one.suffix == ".toml")
+    except (FileNotFoundError, NotADirectoryError):
+        return [path]
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}"
+        raise ConfigError(why, hint="Check the path") from None
+
+
+def _is_utf8(name: str) -> bool:
+    """Say whether the name can stand in the policy's digest."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _loaded(found: T | None, problems: Sequence[Problem]) -> T:

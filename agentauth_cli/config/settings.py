@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.config.shape import FILE
 from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
-from agentauth_cli.inbound.jwt import Issuer
+from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType

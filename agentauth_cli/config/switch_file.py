@@ -30,9 +30,13 @@ def turn_on(folder: Path, switch: Switch, now: datetime, say: Callable[[str], No
         from tomlkit.items import Array
 
         _take_out(document, switch.target, switch.name)
+        gap = "" if tomlkit.dumps(document).endswith("\n\n") else "\n"
         found: Any = document.setdefault("switch", tomlkit.aot())
         inline = isinstance(found, Array)
-        found.append(_filled(tomlkit.inline_table() if inline else tomlkit.table(), switch))
+        entry = _filled(tomlkit.inline_table() if inline else tomlkit.table(), switch)
+        if not inline:
+            entry.trivia.indent = gap
+        found.append(entry)
 
     _rewrite(folder, add, now, say)
 
@@ -95,18 +99,24 @@ def _rewrite(
         document = tomlkit.parse(text)
         change(document)
         changed = tomlkit.dumps(document)
+        if switches.problems(changed.encode()):
+            raise StateError(f"{path} would not load with that change", hint="Mend it by hand")
         if changed != text:
             files.write(path, changed.encode())
 
 
 def _text(path: Path, now: datetime, say: Callable[[str], None]) -> str:
-    """Return what stands in the file; one that does not load is put aside and begun anew."""
+    """Return what stands in the file; one that does not load is put aside and begun anew.
+
+    It ends with a newline: tomlkit would write what is added into the last line.
+    """
     try:
         content = files.read(path, limit=MAX_BYTES)
         if content is None:
             return EMPTY
         if not switches.problems(content):
-            return content.decode()
+            text = content.decode()
+            return text if text.endswith("\n") else f"{text}\n"
     except ConfigError as error:
         say(f"{path}: {error.message}")
     first = kept = path.with_name(f"{NAME}.broken-{now:%Y%m%dT%H%M%SZ}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentauth_cli import files
-from agentauth_cli.errors import ConfigError
+from agentauth_cli.errors import ConfigError, StateError
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import MAX_BYTES, Document, Key, ListOf, Table, Value
 
@@ -75,7 +75,8 @@ def remember(data: Path, note: Note) -> None:
 
     path = data / FILE
     content = files.read(path, limit=MAX_BYTES, private=True) or b"version = 1\n"
-    document = tomlkit.parse(content.decode())
+    # tomlkit would write the next table into a last line that has no end.
+    document = tomlkit.parse(content.decode().removesuffix("\n") + "\n")
     ledgers = document.setdefault("ledger", tomlkit.aot())
     for entry in [one for one in ledgers if one["config"] == note.config]:
         ledgers.remove(entry)
@@ -83,4 +84,9 @@ def remember(data: Path, note: Note) -> None:
     entry.update({"config": note.config, "id": note.id, "kind": note.kind})
     entry["created"] = note.created
     ledgers.append(entry)
-    files.write(path, tomlkit.dumps(document).encode())
+    made = tomlkit.dumps(document).encode()
+    judged = Document(FILE, made)
+    judged.read(SHAPE)
+    if problems := judged.problems():
+        raise StateError(f"{path} would not load with the note in it: {problems[0]}")
+    files.write(path, made)

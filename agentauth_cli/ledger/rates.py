@@ -17,7 +17,7 @@ def interval(rate: Rate) -> int:
 
 def after(rate: Rate, arrival: int, now: int) -> int:
     """Return the theoretical arrival time after one more request at `now`."""
-    return max(arrival, now) + interval(rate)
+    return _believed(rate, arrival, now) + interval(rate)
 
 
 def wait(rate: Rate, arrival: int, now: int) -> int:
@@ -26,4 +26,15 @@ def wait(rate: Rate, arrival: int, now: int) -> int:
     `arrival` is the theoretical arrival time so far, 0 at the start. A rate of 0 is never: the
     caller has refused it before.
     """
-    return max(0, max(arrival, now) - (rate.count - 1) * interval(rate) - now)
+    return max(0, _believed(rate, arrival, now) - (rate.count - 1) * interval(rate) - now)
+
+
+def _believed(rate: Rate, arrival: int, now: int) -> int:
+    """Return the arrival time to go on from, never before `now`.
+
+    What was let through is at most `count` intervals ahead. A later one was under a clock that was
+    ahead: it would close the limit until then, so that one request goes through and sets it right.
+    """
+    if arrival > now + rate.count * interval(rate):
+        return now + (rate.count - 1) * interval(rate)
+    return max(arrival, now)

@@ -71,7 +71,7 @@ def recount(rows: Iterable[Row]) -> Recount:
     for row in rows:
         try:
             total.add(json.loads(row.record))
-        except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
+        except (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError):
             raise StateError(f"record {row.seq} cannot be counted") from None
     return total
 
@@ -81,12 +81,12 @@ def differences(total: Recount, counters: Counters, arrivals: Mapping[str, int])
     wrong = [
         f"counter {key[0]} from {key[1]}: spent and reserved {counters.get(key, (0, 0))}, "
         f"by the records {total.counters.get(key, (0, 0))}"
-        for key in sorted(counters.keys() | total.counters.keys())
+        for key in sorted(counters.keys() | total.counters.keys(), key=str)
         if counters.get(key, (0, 0)) != total.counters.get(key, (0, 0))
     ]
     wrong += [
         f"rate {name}: differs from the records"
-        for name in sorted(arrivals.keys() | total.arrivals.keys())
+        for name in sorted(arrivals.keys() | total.arrivals.keys(), key=str)
         if arrivals.get(name) != total.arrivals.get(name)
     ]
     return wrong

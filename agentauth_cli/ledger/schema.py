@@ -64,3 +64,9 @@ CREATE TABLE refusals (
     unrecorded INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+
+def statements() -> frozenset[str]:
+    """Return the statements of TABLES as SQLite keeps them: without comments and semicolons."""
+    parts = (one.partition("CREATE ") for one in TABLES.split(";"))
+    return frozenset(f"{word}{rest}" for _, word, rest in parts if word)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import StateError
 from agentauth_cli.ledger import rates
@@ -22,10 +23,10 @@ from agentauth_cli.ledger.rows import (
     optional_moment,
     stamp,
 )
-from agentauth_cli.ledger.store import Store, told
+from agentauth_cli.ledger.store import OWN, Store, told
 from agentauth_cli.model import Charge, Lease, Rate, Window
 from agentauth_cli.policy.charges import exceeded
-from agentauth_cli.policy.switches import Switch
+from agentauth_cli.policy.switches import Switch, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +34,18 @@ if TYPE_CHECKING:
     from agentauth_cli.ports import Record
 
 _OPEN = f"SELECT {LEASE} FROM leases WHERE state NOT IN ('settled', 'released')"  # noqa: S608 - our own names
+# Pending, and reserved later than its whole time to live from now: the clock was set back since,
+# and what it holds must not be held until then.
+_AHEAD = "(state = 'pending' AND reserved_at - ? > ends_at - reserved_at)"
 _MINUTE = timedelta(minutes=1) // MICRO
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a ledger was told to remember: switches, and what was noted by `remember`."""
+
+    switches: Sequence[Switch] = ()
+    noted: Sequence[str] = ()
 
 
 class SQLiteLedger(Store):
@@ -165,8 +177,8 @@ class SQLiteLedger(Store):
                 self.write({**event, **lease_fields(lease)}, now)
 
     def _ended(self, now: datetime) -> list[Lease]:
-        query = f"{_OPEN} AND ends_at <= ? ORDER BY ends_at, id"
-        return [lease_of(row) for row in self.db.execute(query, (micros(now),))]
+        query = f"{_OPEN} AND (ends_at <= ? OR {_AHEAD}) ORDER BY ends_at, id"
+        return [lease_of(row) for row in self.db.execute(query, (micros(now), micros(now)))]
 
     def _end(self, lease_id: str, *, settled: bool) -> None:
         charges = "SELECT amount, counter, start FROM lease_charges WHERE lease = ?"
@@ -191,24 +203,51 @@ class SQLiteLedger(Store):
         rows = self.db.execute("SELECT target, name, reason, by, at, until FROM switches")
         return [
             Switch(target, name, reason, by, optional_moment(at), optional_moment(until))
-            for target, name, reason, by, at, until in rows
+            for target, name, reason, by, at, until in map(self._checked_switch, rows)
         ]
+
+    def _checked_switch(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        target, name = row[:2]
+        try:
+            if target != "all":
+                validate(target, name)
+        except (KeyError, ValueError):
+            what = f"a switch on {target!r}, name {name!r}"
+            raise StateError(f"{self.path} was changed by hand: it holds {what}") from None
+        return row
+
+    def memory(self) -> Memory:
+        """Return what it was told to remember, for the ledger that comes after it."""
+        with told(self.path):
+            return Memory(self._switches(), [one for one in self._meta if one not in OWN])
+
+    def take_over(self, memory: Memory, record: Record) -> None:
+        """Remember what the ledger before remembered, and write the record."""
+        with self.step() as now:
+            for switch in memory.switches:
+                self._keep(switch)
+            for one in memory.noted:
+                self._note(one)
+            self.write(record, now)
 
     def switch_on(self, switch: Switch, record: Record) -> None:
         """Remember a switch, and write the record."""
         with self.step() as now:
-            self.db.execute(
-                "INSERT OR REPLACE INTO switches VALUES (?, ?, ?, ?, ?, ?)",
-                (
-                    switch.target,
-                    switch.name,
-                    switch.reason,
-                    switch.by,
-                    optional_micros(switch.at),
-                    optional_micros(switch.until),
-                ),
-            )
+            self._keep(switch)
             self.write(record, now)
+
+    def _keep(self, switch: Switch) -> None:
+        self.db.execute(
+            "INSERT OR REPLACE INTO switches VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                switch.target,
+                switch.name,
+                switch.reason,
+                switch.by,
+                optional_micros(switch.at),
+                optional_micros(switch.until),
+            ),
+        )
 
     def switch_off(self, target: str, name: str, record: Record) -> bool:
         """Forget a switch, and write the record; say whether there was one."""
@@ -231,12 +270,27 @@ class SQLiteLedger(Store):
         """Return what is spent and what is reserved, by counter and start of its window."""
         with told(self.path):
             rows = self.db.execute("SELECT counter, start, spent, reserved FROM counters")
-            return {(row[0], stamp(moment(row[1]))): (row[2], row[3]) for row in rows}
+            return {
+                (self._checked_name(row[0]), stamp(moment(row[1]))): (row[2], row[3])
+                for row in rows
+            }
 
     def arrivals(self) -> dict[str, int]:
         """Return the theoretical arrival times of the rate limits, by counter."""
         with told(self.path):
-            return dict(self.db.execute("SELECT counter, arrival FROM rates"))
+            rows = self.db.execute("SELECT counter, arrival FROM rates")
+            return {self._checked_name(counter): arrival for counter, arrival in rows}
+
+    def _checked_name(self, counter: str) -> str:
+        """Return the name of a counter; raise StateError where the policy names none like it."""
+        try:
+            parts = json.loads(counter)
+        except (ValueError, RecursionError):
+            parts = None
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            why = f"{counter!r} is no counter"
+            raise StateError(f"{self.path} was changed by hand: {why}")
+        return counter
 
     def used(self, counter: str, window: Window) -> tuple[int, int]:
         """Return what is spent and what is reserved of a counter in this window."""

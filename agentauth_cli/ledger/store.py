@@ -17,7 +17,7 @@ from agentauth_cli import files
 from agentauth_cli.errors import LedgerMissingError, LedgerVersionError, StateError
 from agentauth_cli.ledger.chain import FIRST, Row, encode, link
 from agentauth_cli.ledger.rows import stamp
-from agentauth_cli.ledger.schema import APPLICATION_ID, TABLES, VERSION
+from agentauth_cli.ledger.schema import APPLICATION_ID, TABLES, VERSION, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from agentauth_cli.ports import Clock, Record
 
 BUSY_SECONDS = 10.0
+OWN = frozenset({"id", "node"})
+"""What a ledger knows of itself; the rest of `meta` is what it was told to remember."""
 
 
 def _silent(_notice: str) -> None:
@@ -50,33 +52,66 @@ def gate(path: Path) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
+def found(path: Path) -> os.stat_result | None:
+    """Return what lies there, None for nothing. Raises StateError where one cannot look."""
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def begin(path: Path) -> str:
     """Write an empty ledger at `path`, where there is none, and return its id.
 
     It is made under another name and renamed: a ledger is there whole or not at all.
     """
-    ledger_id = secrets.token_hex(13)
+    with fresh(path) as (temporary, ledger_id):
+        put(temporary, path)
+    return ledger_id
+
+
+@contextlib.contextmanager
+def fresh(path: Path) -> Iterator[tuple[Path, str]]:
+    """Make an empty ledger beside `path`; yields where, and its id. Gone at the end if not put."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        temporary.touch(mode=0o600, exist_ok=False)
-        temporary.chmod(0o600)  # a umask may have closed it to us
-        with told(path), contextlib.closing(sqlite3.connect(temporary)) as db:
-            db.executescript(TABLES)
-            meta = [("id", ledger_id), ("node", secrets.token_hex(4))]
-            db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.commit()
-            db.execute("PRAGMA journal_mode = WAL")
-        temporary.rename(path)
-        files.sync_folder(path.parent)
-    except OSError as error:
-        raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
+        yield temporary, _made(temporary, path)
     finally:
         for left in path.parent.glob(f"{temporary.name}*"):
             with contextlib.suppress(OSError):
                 left.unlink()
+
+
+def _made(temporary: Path, path: Path) -> str:
+    ledger_id = secrets.token_hex(13)
+    try:
+        temporary.touch(mode=0o600, exist_ok=False)
+        temporary.chmod(0o600)  # a umask may have closed it to us
+    except OSError as error:
+        raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
+    with told(path), contextlib.closing(sqlite3.connect(temporary)) as db:
+        db.executescript(TABLES)
+        meta = [("id", ledger_id), ("node", secrets.token_hex(4))]
+        db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.commit()
+        db.execute("PRAGMA journal_mode = WAL")
     return ledger_id
+
+
+def put(temporary: Path, path: Path) -> None:
+    """Give a ledger that was made, and is closed, its name. Raises StateError."""
+    # SQLite leaves it where not all of it went into the file itself.
+    if found(Path(f"{temporary}-wal")):
+        raise StateError(f"the ledger {path} cannot be made: the disk did not take all of it")
+    try:
+        temporary.rename(path)
+        files.sync_folder(path.parent)
+    except OSError as error:
+        raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
 
 
 class Store:
@@ -116,11 +151,12 @@ class Store:
     def _read_meta(self) -> dict[str, str]:
         with told(self.path):
             self._check_version()
+            self._check_schema()
             self.db.execute("PRAGMA synchronous = FULL")
-            found: dict[str, str] = dict(self.db.execute("SELECT key, value FROM meta"))
-        if not {"id", "node"} <= found.keys():
+            meta: dict[str, str] = dict(self.db.execute("SELECT key, value FROM meta"))
+        if not meta.keys() >= OWN:
             raise StateError(f"{self.path} has lost its id")
-        return found
+        return meta
 
     @property
     def id(self) -> str:
@@ -135,12 +171,22 @@ class Store:
         if version != VERSION:
             raise LedgerVersionError(f"{self.path} has schema {version}, this program {VERSION}")
 
+    def _check_schema(self) -> None:
+        """Refuse what this program did not make: a trigger could keep records from being kept."""
+        named = dict(self.db.execute("SELECT sql, name FROM sqlite_master WHERE sql IS NOT NULL"))
+        expected = statements()
+        for sql, name in named.items():
+            if sql not in expected:
+                raise StateError(f"{self.path} was changed by hand: {name} is none of agentauth")
+        if missing := sorted(expected - named.keys()):
+            lost = ", ".join(" ".join(one.split()[1:3]).lower() for one in missing)
+            raise StateError(f"{self.path} was changed by hand: it has lost {lost}")
+
     def _look(self) -> tuple[int, int]:
-        try:
-            found = self.path.stat()
-        except OSError:
-            raise LedgerMissingError(f"{self.path} is gone") from None
-        return found.st_dev, found.st_ino
+        there = found(self.path)
+        if there is None:
+            raise LedgerMissingError(f"{self.path} is gone")
+        return there.st_dev, there.st_ino
 
     def __enter__(self) -> Self:
         return self
@@ -183,7 +229,8 @@ class Store:
         }
         text = encode(fields)
         row = (seq + 1, text, link(previous, text))
-        self.db.execute("INSERT INTO records VALUES (?, ?, ?)", row)
+        if self.db.execute("INSERT INTO records VALUES (?, ?, ?)", row).rowcount != 1:
+            raise StateError(f"{self.path} did not take record {seq + 1}: it was changed by hand")
 
     def head(self) -> tuple[int, str]:
         """Return sequence number and hash of the newest record; (0, zeros) before the first."""
@@ -225,5 +272,8 @@ class Store:
         """Remember something for as long as the ledger lives."""
         if what not in self._meta:
             with self.step():
-                self.db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (what,))
+                self._note(what)
             self._meta[what] = ""
+
+    def _note(self, what: str) -> None:
+        self.db.execute("INSERT OR IGNORE INTO meta VALUES (?, '')", (what,))

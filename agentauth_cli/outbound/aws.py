@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 from string import Formatter
 from typing import TYPE_CHECKING, Any, NoReturn, cast
+from urllib.parse import parse_qsl
 
 from agentauth_cli.errors import (
     ConfigError,
@@ -27,6 +28,7 @@ from agentauth_cli.outbound.aws_session import (
     Role,
     believed,
     duration,
+    form,
     role,
     role_arn,
     session_name,
@@ -158,7 +160,7 @@ class AWSCredentialBroker:
         from botocore.parsers import ResponseParserError
 
         session, source = source_credential(self._profile)
-        client = self._client(session, source)
+        client = self._client(session, source, form(asked))
         try:
             return dict(client.assume_role(**asked))
         except ProviderError:
@@ -180,7 +182,9 @@ class AWSCredentialBroker:
             # Without its cause: the parser's message quotes the answer, keys and all.
             raise ProviderAnswerError("the answer to AssumeRole is none of AWS") from None
 
-    def _client(self, session: Session, source: ReadOnlyCredentials) -> Any:
+    def _client(
+        self, session: Session, source: ReadOnlyCredentials, wanted: Mapping[str, str]
+    ) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -203,9 +207,11 @@ class AWSCredentialBroker:
         deadline = Deadline(self._seconds)
 
         def carry(request: AWSPreparedRequest, **_: object) -> AWSResponse:
+            _check_form(request, wanted)
             return _carry(request, deadline, self._endpoint, self._ca_bundle)
 
-        client.meta.events.register("before-send.sts.AssumeRole", carry)
+        # Whatever boto3's model calls service and operation: nothing goes out around us.
+        client.meta.events.register("before-send", carry)
         return client
 
     def _refused(self, error: ClientError, source: ReadOnlyCredentials) -> NoReturn:
@@ -224,6 +230,21 @@ class AWSCredentialBroker:
                 "own policy and in the role's trust policy, or set `session_tags = false`"
             )
         raise ProviderRefusedError(message, hint=hint, code=code, request_id=request_id) from None
+
+
+def _check_form(request: AWSPreparedRequest, wanted: Mapping[str, str]) -> None:
+    """Hold what boto3 has made against what was asked: STS ignores names that it does not know."""
+    body = request.body
+    text = body.decode("latin-1") if isinstance(body, bytes) else body
+    try:
+        made = parse_qsl(cast("str", text), keep_blank_values=True, strict_parsing=True)
+    except (AttributeError, TypeError, ValueError):
+        made = []
+    if request.method != "POST" or sorted(made) != sorted(wanted.items()):
+        raise ProviderError(
+            "boto3 would not send AssumeRole as it was asked: a model of its own replaces AWS's",
+            hint="See AWS_DATA_PATH and ~/.aws/models, and take away their `sts` folder",
+        )
 
 
 def _carry(

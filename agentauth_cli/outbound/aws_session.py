@@ -89,6 +89,15 @@ def session_policy(grants: Sequence[Grant]) -> str:
     return text
 
 
+def form(asked: Mapping[str, Any]) -> dict[str, str]:
+    """Return the form that asks STS for this AssumeRole (AWS's query protocol), name by name."""
+    fields = {"Action": "AssumeRole", "Version": "2011-06-15"}
+    fields |= {name: str(value) for name, value in asked.items() if name != "Tags"}
+    for number, tag in enumerate(asked.get("Tags", ()), 1):
+        fields |= {f"Tags.member.{number}.{part}": value for part, value in tag.items()}
+    return fields
+
+
 def _fitted(text: str, outside: re.Pattern[str], limit: int) -> str:
     plain = outside.sub("-", text)[:limit]
     if plain == text and len(plain) > 1:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import threading
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 INSIDE = "AGENTAUTH_INSIDE"
 _PROFILE = "profile:"
 _SHOWN = 200
+_SECONDS = 20.0
 _OURSELVES = re.compile(r"(?:^|[\s/'\"])agentauth(?:_cli)?(?=$|[\s'\";&|])")
 
 
@@ -45,11 +48,13 @@ def shown(text: str, source: ReadOnlyCredentials | None = None) -> str:
     return printable(redact(text))[:_SHOWN]
 
 
-def source_credential(profile: str | None) -> tuple[Session, ReadOnlyCredentials]:
+def source_credential(
+    profile: str | None, seconds: float = _SECONDS
+) -> tuple[Session, ReadOnlyCredentials]:
     """Return a session and the credential to mint with.
 
-    Raises SourceCredentialError where there is none or getting it would ask a person, and
-    RecursionRefusedError where it would come from agentauth.
+    Raises SourceCredentialError where there is none, where getting it would ask a person or takes
+    longer than `seconds`, and RecursionRefusedError where it would come from agentauth.
     """
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError, LoginError, SSOError
@@ -63,9 +68,11 @@ def source_credential(profile: str | None) -> tuple[Session, ReadOnlyCredentials
         if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
             # boto3 itself has no way to a profile's settings.
             _check_profile(session.profile_name, session._session.full_config["profiles"])  # noqa: SLF001
-        with _inside():
-            found = session.get_credentials()
-            frozen = found.get_frozen_credentials() if found is not None else None
+        fetched = _fetched(session, seconds)
+        if not fetched.done():
+            why = f"profile {named}: its source took longer than {seconds:g} s"
+            raise SourceCredentialError(why, hint="See its credential_process, or log in to it")
+        frozen = fetched.result()
     except (SSOError, TokenError) as error:
         why = f"profile {named}: {shown(str(error))}"
         raise SourceCredentialError(why, hint=f"Run `aws sso login --profile {named}`") from None
@@ -80,6 +87,24 @@ def source_credential(profile: str | None) -> tuple[Session, ReadOnlyCredentials
     if frozen is None or not frozen.access_key or not frozen.secret_key:
         raise SourceCredentialError(f"AWS has none for profile {named}")
     return session, frozen
+
+
+def _fetched(session: Session, seconds: float) -> Future[ReadOnlyCredentials | None]:
+    """Fetch the credential; not done where that takes longer. boto3 itself may wait for ever."""
+    fetched: Future[ReadOnlyCredentials | None] = Future()
+
+    def fetch() -> None:
+        try:
+            found = session.get_credentials()
+            fetched.set_result(found.get_frozen_credentials() if found is not None else None)
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            fetched.set_exception(error)
+
+    thread = threading.Thread(target=fetch, daemon=True)  # what hangs must not hold the exit
+    with _inside():  # here and not in the thread, so that it ends also where the thread does not
+        thread.start()
+        thread.join(seconds)
+    return fetched
 
 
 def _check_profile(name: str, profiles: Mapping[str, Mapping[str, Any]]) -> None:

@@ -180,7 +180,7 @@ def test_with_json_every_end_is_an_object(whoami: Any, capsys: pytest.CaptureFix
         assert (told["code"], told["class"]) == (code, name)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_ends_with_128_and_its_number(
     whoami: Any, capsys: pytest.CaptureFixture[str], signum: signal.Signals
 ) -> None:
@@ -197,6 +197,20 @@ def test_a_signal_ends_with_128_and_its_number(
     assert run(["whoami"]) == 128 + signum
     assert capsys.readouterr() == ("", "")
     assert signal.getsignal(signum) is before
+
+
+@pytest.mark.parametrize("signum", app._SIGNALS)
+def test_a_signal_that_the_parent_ignores_stays_ignored(
+    whoami: Any, signum: signal.Signals
+) -> None:
+    """Under nohup a hang-up stops nothing."""
+    before = signal.signal(signum, signal.SIG_IGN)
+    try:
+        whoami(lambda: os.kill(os.getpid(), signum))
+        assert run(["whoami"]) == 0
+        assert signal.getsignal(signum) is signal.SIG_IGN
+    finally:
+        signal.signal(signum, before)
 
 
 def test_a_reader_that_is_gone_is_sigpipe(whoami: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -419,9 +433,13 @@ def test_streams_that_are_closed_or_full_change_no_result(apart: Station, closed
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        ('"$1" check put_file >&-', 0),
+        ('"$1" check put_file >&-', 9),
+        ('"$1" check put_file --quiet >&-', 0),
+        ('"$1" whoami >&-', 9),
+        ('"$1" --help >&-', 9),
+        ('"$1" --help >/dev/full', 9),
+        ('"$1" budget show -h >/dev/full', 9),
         ('"$1" check nothing >&-', 2),
-        ('"$1" status <&- >&- 2>&-', 0),
         ('"$1" status >/dev/full', 9),
         ('"$1" version >/dev/full', 9),
     ],
@@ -435,6 +453,30 @@ def test_a_standard_output_that_takes_nothing_is_told(
     assert done.stderr.count("\n") == (1 if code else 0)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.whole
+def test_with_every_stream_closed_the_exit_code_tells(apart: Station) -> None:
+    """Nothing can be said, and it is told all the same that nothing was shown."""
+    done = _sh(apart, '"$1" status <&- >&- 2>&-')
+    assert (done.returncode, done.stdout, done.stderr) == (9, "", "")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("arguments", [["whoami"], ["--help"]])
+def test_an_interrupt_at_the_start_ends_quietly(apart: Station, arguments: list[str]) -> None:
+    """From the first line on: no traceback, whatever is being loaded."""
+    script = (
+        "import os, signal, sys\n"
+        "from agentauth_cli import __main__\n"
+        "__main__._plug = lambda: os.kill(os.getpid(), signal.SIGINT)\n"
+        "__main__.main()\n"
+    )
+    done = apart.shell([sys.executable, "-P", "-c", script, *arguments])
+    assert done.returncode == -signal.SIGINT
+    assert (done.stdout, done.stderr) == ("", "")
+    ignored = ["/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh"]
+    assert apart.shell([*ignored, sys.executable, "-P", "-c", script, *arguments]).returncode == 0
 
 
 @pytest.mark.whole

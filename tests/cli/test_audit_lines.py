@@ -9,12 +9,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from agentauth_cli.cli.audit import check, line, show
+from agentauth_cli.cli.audit import check, show
+from agentauth_cli.cli.budget import sums
+from agentauth_cli.ledger.rows import stamp
+from agentauth_cli.policy import budgets
+from agentauth_cli.policy.windows import window
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+BUDGETS = """\
+version = 1
+[[budget]]
+id = "b"
+per = ["principal"]
+limits.day = { requests = 9 }
+"""
 
 
 @pytest.fixture
@@ -36,7 +49,15 @@ def _tamper(wiring: Wiring, text: str) -> None:
         db.commit()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"at": 1}', '{"at": "x"}', "\x00"])
+EDGES = [
+    f'{{"at": "{at}", "event": "check"}}'
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{}", '{"at": 1}', '{"at": "x"}', "\x00", *EDGES]
+)
 def test_a_damaged_record_hides_no_other(
     wiring: Wiring, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,8 +73,22 @@ def test_a_damaged_record_hides_no_other(
     assert "2" in found["problems"][0]
 
 
-def test_a_line_has_no_control_characters(wiring: Wiring) -> None:
+def test_a_line_has_no_control_characters(
+    wiring: Wiring, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Who reads the trail on a terminal sees text, whatever a caller wrote into it."""
     wiring.ledger.append({"event": "vend.denied", "reason": "a\x1b[31m\nb", "decision": "deny"})
-    (row,) = wiring.ledger.records(1)
-    assert line(json.loads(row.record)).endswith(r"denied because a\x1b[31m\nb")
+    show(wiring, 1, as_json=False)
+    assert capsys.readouterr().out.endswith("denied because a\\x1b[31m\\nb\n")
+
+
+@pytest.mark.parametrize("counter", ["", "{", "[]", "{}", "7", "[1]", '["budget", 1]', "[" * 9999])
+def test_a_counter_that_is_damaged_hides_no_other(counter: str) -> None:
+    """`budget show` and `status` show the counters that are whole."""
+    found, problems = budgets.load(BUDGETS.encode(), ())
+    assert not problems
+    now = FakeClock()()
+    start = stamp(window("day", now, found[0].zone).start)
+    whole = json.dumps(["budget", "b", "day", "requests", "okta/one"])
+    shown = sums(found, {(counter, start): (1, 1), (whole, start): (2, 3)}, now)
+    assert [(one.of, one.spent, one.reserved) for one in shown] == [(("okta/one",), 2, 3)]

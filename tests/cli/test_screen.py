@@ -184,7 +184,9 @@ def test_colours_are_for_terminals_that_want_them(
     monkeypatch.setattr(stream, "isatty", lambda: terminal)
     monkeypatch.setattr(sys, "stdout", stream)
     assert screen.colours() == shown
-    assert screen.red("x") == ("\x1b[31mx\x1b[0m" if shown else "x")
+    screen.out("x\x1b[32m\n", in_red=True)
+    safe = r"x\x1b[32m\n"
+    assert stream.getvalue() == (f"\x1b[31m{safe}\x1b[0m\n" if shown else f"{safe}\n")
 
 
 @pytest.mark.parametrize(

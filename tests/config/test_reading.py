@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -273,9 +274,14 @@ def test_a_link_is_followed(whole: Configuration, tmp_path: Path) -> None:
     assert whole.policy().rules
     real.chmod(0o666)
     _refusal(whole, "policy.toml")
-    real.unlink()
-    with pytest.raises(PolicyMissingError):
-        whole.policy()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_link_to_a_file_that_is_gone_is_not_no_file(whole: Configuration, name: str) -> None:
+    """No file may mean no limit or no switch; one that cannot be had never does."""
+    (whole.folder / name).unlink()
+    (whole.folder / name).symlink_to("gone.toml")
+    _refusal(whole, name)
 
 
 # -- policy.d --------------------------------------------------------------------------------
@@ -380,3 +386,34 @@ def test_switches_that_cannot_be_read_stop_everything(whole: Configuration) -> N
         whole.switches()
     assert caught.value.message.startswith("killswitch.toml:3: switch.target: expected one of")
     assert "until then everything is stopped" in caught.value.hint
+
+
+def test_a_link_to_a_folder_of_policies_that_is_gone_is_refused(whole: Configuration) -> None:
+    """The rules that deny may be those that are gone."""
+    (whole.folder / "policy.d").symlink_to("gone")
+    with pytest.raises(UnsafeFileError, match=r"policy\.d is a link that leads nowhere"):
+        whole.policy()
+
+
+def test_a_policy_file_whose_name_is_not_utf8_is_a_problem(whole: Configuration) -> None:
+    """It is named among the other problems, and none of them is hidden by it."""
+    (whole.folder / "policy.d").mkdir()
+    name = os.fsdecode(b"\xff.toml")
+    _write(whole.folder / "policy.d" / name, b"version = 1\n")
+    _write(whole.folder / "policy.d" / "a.md", b"")
+    _, problems = whole.problems()
+    assert [one.file for one in problems] == ["policy.d/a.md", f"policy.d/{name}"]
+    with pytest.raises(ConfigError, match="UTF-8"):
+        read_files([whole.folder / "policy.d"])
+
+
+def test_a_path_that_cannot_be_looked_at_is_said() -> None:
+    """A name that is too long, a folder that is closed: an error of the configuration."""
+    with open_folder() as folder:
+        with pytest.raises(ConfigError, match="File name too long"):
+            read_files([folder / ("x" * 300)])
+        (folder / "closed").mkdir(0o000)
+        with without_root():
+            for path in (folder / "closed", folder / "closed" / "x.toml"):
+                with pytest.raises(ConfigError, match="Permission denied"):
+                    read_files([path])

@@ -62,7 +62,7 @@ def test_a_switch_is_written_as_the_specification_shows_it(tmp_path: Path) -> No
     """A switch has target, name, reason, by, at and, where it ends by itself, until."""
     turn_on(tmp_path, OPENAI, NOW, _silent)
     assert _written(tmp_path) == (
-        "version = 1\n[[switch]]\n"
+        "version = 1\n\n[[switch]]\n"
         'target = "provider"\nname = "openai"\nreason = "leaked key, INC-42"\n'
         'by = "okta/alice@acme.com"\nat = 2026-11-23T10:00:00Z\nuntil = 2026-11-23T18:00:00Z\n'
     )
@@ -265,3 +265,36 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     added = {f"w{i}-{j}" for i in range(4) for j in range(8)}
     assert {one.name for one in _found(tmp_path)} == added | {"openai", "okta/bob", "prod"}
     assert not list(tmp_path.glob(f".{NAME}.[0-9a-f]*"))
+
+
+@pytest.mark.parametrize("end", ["", "  # mine", "\n", "\n\n"])
+def test_a_last_line_without_an_end_gets_one(tmp_path: Path, end: str) -> None:
+    """What is added begins on a line of its own, after one blank line."""
+    (tmp_path / NAME).write_text(BY_HAND.removesuffix("# the end\n").rstrip("\n") + end)
+    turn_on(tmp_path, Switch("tool", "deploy"), NOW, _silent)
+    turn_on(tmp_path, Switch("tool", "other"), NOW, _silent)
+    names = [one.name for one in _found(tmp_path)]
+    assert names == ["openai", "okta/bob", "prod", "deploy", "other"]
+    assert _written(tmp_path).endswith(
+        '\n\n[[switch]]\ntarget = "tool"\nname = "deploy"\n'
+        '\n[[switch]]\ntarget = "tool"\nname = "other"\n'
+    )
+    assert "\n\n\n" not in _written(tmp_path)
+    assert not list(tmp_path.glob("*.broken-*"))
+
+
+def test_on_and_off_many_times_does_not_make_the_file_grow(tmp_path: Path) -> None:
+    """A blank line that is there already serves the next switch."""
+    for _ in range(3):
+        turn_on(tmp_path, OPENAI, NOW, _silent)
+        turn_off(tmp_path, "provider", "openai", NOW, _silent)
+    assert _written(tmp_path).strip() == "version = 1"
+    assert len(_written(tmp_path)) <= len("version = 1\n\n")
+
+
+def test_nothing_is_written_that_would_not_load(tmp_path: Path) -> None:
+    """A file that does not load stops everything: what would make one is refused before."""
+    (tmp_path / NAME).write_text(BY_HAND)
+    with pytest.raises(StateError, match="would not load"):
+        turn_on(tmp_path, Switch("tool", "not a name"), NOW, _silent)
+    assert _written(tmp_path) == BY_HAND

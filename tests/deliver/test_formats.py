@@ -61,7 +61,7 @@ def _vended(expires_at: datetime = END, resources: tuple[str, ...] = ("a",), **k
     )
     lease = Lease("L1", "os/x", "s3_upload", "aws", "dev", "a", END, expires_at)
     narrowed = Narrowed(tool, Principal("os/x", "x"), grants)
-    return Vended(credential, lease, Bounded(narrowed, decision, 900, ()))
+    return Vended(credential, lease, Bounded(narrowed, decision, 900, lambda _now: ()))
 
 
 def test_json_is_the_shape_of_the_specification() -> None:

@@ -154,6 +154,27 @@ def test_others_may_read_it(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize(
+    "before", [WRITTEN, "version = 1", "version = 1\n# mine", "version = 1\r\n"]
+)
+def test_a_last_line_without_its_end(tmp_path: Path, before: str) -> None:
+    """Whatever the last line ends with, what is written behind it loads."""
+    path = tmp_path / "ledgers.toml"
+    path.write_bytes(before.replace(HERE.config, THERE.config).removesuffix("\n").encode())
+    path.chmod(0o600)
+    note.remember(tmp_path, HERE)
+    assert found(tmp_path) == HERE
+
+
+def test_what_would_not_load_is_not_written(tmp_path: Path) -> None:
+    """What is about to be written is judged first: exit 9, and the file is as it was."""
+    note.remember(tmp_path, HERE)
+    before = (tmp_path / "ledgers.toml").read_bytes()
+    with pytest.raises(StateError, match=r"would not load with the note in it: ledgers\.toml:"):
+        note.remember(tmp_path, replace(THERE, kind="paper"))
+    assert (tmp_path / "ledgers.toml").read_bytes() == before
+
+
 def test_it_cannot_be_written() -> None:
     """A note that cannot be written: exit 9."""
     with open_folder() as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import stat
@@ -25,6 +26,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.ledger import note, opening, store
 from agentauth_cli.ledger.chain import FIRST
 from agentauth_cli.ledger.opening import Place, open_ledger, reset
+from agentauth_cli.policy.switches import Switch
 from support.account import open_folder, without_root
 from support.clock import START, FakeClock
 from support.ledgers import DAY, charge, named, place, python, reserve, sound
@@ -216,8 +218,14 @@ def test_deleted_while_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     where = place(tmp_path)
     open_ledger(where, FakeClock()).close()
     where.path.unlink()
-    monkeypatch.setattr(Path, "exists", lambda _: True)
-    missing(where, "is gone")
+    real, calls = store.found, list[Path]()
+
+    def at_first(path: Path) -> object:
+        calls.append(path)
+        return True if len(calls) == 1 else real(path)
+
+    monkeypatch.setattr(store, "found", at_first)
+    missing(where, "is gone$")
 
 
 @pytest.mark.parametrize("what", ["state", "data"])
@@ -397,32 +405,144 @@ def test_reset_waits_for_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     open_ledger(where, FakeClock()).close()
 
 
-@pytest.mark.parametrize("step", ["begin", "_noted", "_opened"])
+@pytest.mark.parametrize("step", ["fresh", "_opened", "_put_aside", "put", "_noted"])
 def test_reset_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """Killed at any step a reset gives no fresh budget without its record: it is to be repeated."""
     where = place(tmp_path)
     with open_ledger(where, FakeClock()) as ledger:
         reserve(ledger, "L1", charge(10))
-    owner = store if step == "begin" else opening
-    real, calls = getattr(owner, step), list[int]()
-
-    def killed(*arguments: object) -> object:
-        calls.append(1)
-        if step == "_opened" and len(calls) == 1:  # the first reads the old head
-            return real(*arguments)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, step, killed)
-        with pytest.raises(KeyboardInterrupt):
-            reset(where, FakeClock(), "why", "")
-    missing(where, "is gone" if step == "begin" else "is not the ledger of")
+    killed_at(monkeypatch, where, step, KeyboardInterrupt())
+    if step in ("put", "_noted"):
+        missing(where, "is gone" if step == "put" else "is not the ledger of")
+    else:
+        still(where)
     reset(where, FakeClock(), "why", "os/alice")
     with open_ledger(where, FakeClock()) as ledger:
         assert records(ledger)[0]["event"] == "ledger.reset"
     (kept, *_) = sorted(where.state.glob("ledger.db.until-*"))
     with store.Store(kept, clock=FakeClock(), context={}) as was:
         assert was.head()[0] == 1
+
+
+@pytest.mark.parametrize("step", ["fresh", "_opened", "_put_aside", "put", "_noted"])
+def test_reset_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """After a reset that failed at any step the old ledger goes on, and nothing else is left."""
+    where = place(tmp_path)
+    with open_ledger(where, FakeClock()) as ledger:
+        reserve(ledger, "L1", charge(10))
+    before = tree(tmp_path)
+    killed_at(monkeypatch, where, step, StateError("full"))
+    assert tree(tmp_path) == before
+    still(where)
+
+
+def killed_at(
+    monkeypatch: pytest.MonkeyPatch, where: Place, step: str, error: BaseException
+) -> None:
+    """Reset, which ends at this step."""
+    owner = store if step in ("fresh", "put") else opening
+    real, calls = getattr(owner, step), list[int]()
+
+    def killed(*arguments: object) -> object:
+        calls.append(1)
+        if step == "_opened" and len(calls) == 1:  # the first reads the old head
+            return real(*arguments)
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, killed)
+        with pytest.raises(type(error)):
+            reset(where, FakeClock(), "why", "")
+
+
+def still(where: Place) -> None:
+    """Hold that the ledger is the one whose budget is used up."""
+    with open_ledger(where, FakeClock()) as ledger:
+        with pytest.raises(BudgetExceededError):
+            reserve(ledger, "L2", charge(1))
+        assert sound(ledger)
+
+
+def test_reset_on_a_full_disk(tmp_path: Path) -> None:
+    """Where the new ledger cannot be written, the old one is still there."""
+    where = place(tmp_path)
+    with open_ledger(where, FakeClock()) as ledger:
+        reserve(ledger, "L1", charge(10))
+    before = tree(tmp_path)
+    script = """
+import resource, sys
+from pathlib import Path
+from support.clock import FakeClock
+from support.ledgers import place
+from agentauth_cli.errors import StateError
+from agentauth_cli.ledger.opening import reset
+for size in range(0, 40 * 1024, 8 * 1024):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        reset(place(Path(sys.argv[1])), FakeClock(), "why", "")
+    except StateError:
+        print("failed")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+    running = python(script, str(tmp_path))
+    out, complaint = running.communicate()
+    assert (out.splitlines(), complaint) == (["failed"] * 5, "")
+    assert tree(tmp_path) == before
+    still(where)
+
+
+def test_reset_keeps_what_was_remembered(tmp_path: Path) -> None:
+    """Counters begin at 0; switches, and that there were budgets, are remembered."""
+    where, clock = place(tmp_path), FakeClock()
+    switches = [
+        Switch("tool", "s3_*", "leak", "os/alice", START, START + timedelta(days=1)),
+        Switch("all"),
+    ]
+    with open_ledger(where, clock) as old:
+        old.remember("budgets.toml")
+        for one in switches:
+            old.switch_on(one, {"event": "switch.on"})
+    reset(where, clock, "why", "")
+    with open_ledger(where, clock) as new:
+        assert new.id != old.id
+        assert sorted(new.switches(), key=str) == sorted(switches, key=str)
+        assert new.remembers("budgets.toml")
+        assert [one["event"] for one in records(new)] == ["ledger.reset"]
+
+
+@pytest.mark.parametrize("damage", ["garbage", "gone", "switch"])
+def test_reset_says_what_is_lost(tmp_path: Path, damage: str) -> None:
+    """Where the old ledger cannot be read, it is said that its switches are lost."""
+    said: list[str] = []
+    where = place(tmp_path, said.append)
+    with open_ledger(where, FakeClock()) as ledger:
+        if damage == "switch":
+            ledger.db.execute("INSERT INTO switches VALUES ('x', '', '', '', NULL, NULL)")
+    if damage == "garbage":
+        where.path.write_bytes(b"garbage" * 1000)
+    if damage == "gone":
+        where.path.unlink()
+    reset(where, FakeClock(), "why", "")
+    assert said == ["what the old ledger remembered cannot be read: its switches are lost"]
+    with open_ledger(where, FakeClock()) as ledger:
+        assert ledger.switches() == []
+
+
+def test_a_state_folder_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state folder that one cannot look into is exit 9."""
+    monkeypatch.setattr(os, "getuid", os.geteuid)
+    with open_folder() as folder:
+        folder.chmod(0o777)
+        where = place(folder)
+        with without_root():
+            open_ledger(where, FakeClock()).close()
+            where.state.chmod(0o000)
+            for begin in (open_ledger, partial(reset, reason="why", by="")):
+                with pytest.raises(StateError) as raised:
+                    begin(where, FakeClock())
+                assert raised.value.exit_code == 9
+                assert not isinstance(raised.value, LedgerMissingError)
+            where.state.chmod(0o700)
 
 
 def test_old_files_that_cannot_be_put_aside(

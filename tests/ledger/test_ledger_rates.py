@@ -48,7 +48,7 @@ def test_a_burst(rate: Rate) -> None:
 @given(RATES, st.integers(0, 300), st.integers(0, 10**15))
 def test_the_wait_is_exact(rate: Rate, used: int, later: int) -> None:
     """A nanosecond before the wait is over the answer is no, then yes."""
-    arrival = 0
+    arrival, used = 0, min(used, rate.count)
     for _ in range(used):
         arrival = rates.after(rate, arrival, NOW)
     wait = rates.wait(rate, arrival, NOW)
@@ -85,6 +85,14 @@ def test_the_patient_get_their_rate(rate: Rate, more: int) -> None:
 
 @given(RATES, st.integers(1, 10**15))
 def test_a_clock_that_went_back(rate: Rate, back: int) -> None:
-    """A clock that is set back makes nobody faster."""
-    through = allowed(rate, [NOW] * rate.count + [NOW - back] * 5 + [NOW])
-    assert len(through) == rate.count
+    """A clock that is set back lets one request more through, however far back."""
+    through = allowed(rate, [NOW] * rate.count + [NOW - back] * 5 + [NOW - back])
+    assert len(through) == rate.count + 1
+
+
+@given(RATES, st.integers(1, 200), st.integers(10**17, 10**18))
+def test_a_clock_that_was_years_ahead(rate: Rate, ahead: int, far: int) -> None:
+    """What was let through under a clock far ahead closes nothing under the right one."""
+    gaps = [NOW + number * rates.interval(rate) for number in range(5)]
+    through = allowed(rate, [NOW + far] * min(ahead, rate.count) + gaps)
+    assert through[-5:] == gaps

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentauth_cli.errors import StateError
+from agentauth_cli.errors import RateLimitExceededError, StateError
 from agentauth_cli.ledger.chain import Row
 from agentauth_cli.ledger.recount import Recount, differences, recount
 from agentauth_cli.ledger.rows import charge_fields, stamp
 from support.clock import START, FakeClock
-from support.ledgers import charge, named, opened, rate, reserve
+from support.ledgers import charge, named, opened, rate, reserve, sound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,10 +151,10 @@ def test_no_difference(ledger: SQLiteLedger) -> None:
         ("UPDATE counters SET reserved = 2 WHERE reserved = 3", "(0, 2), by the records (0, 3)"),
         ("UPDATE counters SET spent = 1 WHERE reserved = 3", "(1, 3), by the records (0, 3)"),
         ("DELETE FROM counters WHERE reserved = 3", "(0, 0), by the records (0, 3)"),
-        ("INSERT INTO counters VALUES ('x', 0, 1, 0)", "(1, 0), by the records (0, 0)"),
+        ("INSERT INTO counters VALUES ('[\"x\"]', 0, 1, 0)", "(1, 0), by the records (0, 0)"),
         ("UPDATE rates SET arrival = arrival - 1", "differs from the records"),
         ("DELETE FROM rates", "differs from the records"),
-        ("INSERT INTO rates VALUES ('x', 7)", "differs from the records"),
+        ("INSERT INTO rates VALUES ('[\"x\"]', 7)", "differs from the records"),
     ],
 )
 def test_counters_changed_by_hand(ledger: SQLiteLedger, change: str, expected: str) -> None:
@@ -161,6 +162,49 @@ def test_counters_changed_by_hand(ledger: SQLiteLedger, change: str, expected: s
     ledger.db.execute(change)
     (one,) = told(ledger)
     assert one.endswith(expected)
+
+
+@pytest.mark.parametrize("name", ["x", "7", "{}", '["budget",7]', "[" * 100_000])
+@pytest.mark.parametrize("table", ["counters", "rates"])
+def test_names_of_counters_changed_by_hand(ledger: SQLiteLedger, table: str, name: str) -> None:
+    """A counter is a JSON list of strings: what is none is named, not stumbled over."""
+    rest = "0, 1, 0" if table == "counters" else "7"
+    ledger.db.execute(f"INSERT INTO {table} VALUES (?, {rest})", (name,))  # noqa: S608 - as above
+    with pytest.raises(StateError, match=r"changed by hand: .* is no counter"):
+        told(ledger)
+
+
+@pytest.mark.parametrize("counter", [7, None, 1.5, True])
+def test_counters_of_mixed_type(ledger: SQLiteLedger, counter: object) -> None:
+    """Records forged with counters that are no text differ from the ledger, each by name."""
+    taken = {"counter": counter, "start": 7, "amount": 1}
+    forged = {"event": "vend.intent", "at": stamp(START), "lease": "L9", "charges": [taken]}
+    total = recount([*ledger.records(), Row(2, json.dumps(forged), "")])
+    total.arrivals[counter] = 7  # type: ignore[index]
+    one, other = differences(total, ledger.counters(), ledger.arrivals())
+    assert one == f"counter {counter} from 7: spent and reserved (0, 0), by the records (0, 1)"
+    assert other == f"rate {counter}: differs from the records"
+
+
+def test_a_record_nested_too_deep() -> None:
+    """A record that JSON's reader gives up on is named too."""
+    with pytest.raises(StateError, match="record 1 cannot be counted"):
+        recount([Row(1, "[" * 200_000, "")])
+
+
+def test_the_same_under_a_clock_that_goes_back(tmp_path: Path) -> None:
+    """The recount sees the times of the records, in which the clock was years ahead once."""
+    clock = FakeClock()
+    clock.now += timedelta(days=4000)
+    with opened(tmp_path, clock) as ledger:
+        reserve(ledger, "ahead", rate(2))
+        clock.now = START
+        reserve(ledger, "L1", rate(2))
+        with pytest.raises(RateLimitExceededError):
+            reserve(ledger, "L2", rate(2))
+        clock.now += timedelta(seconds=30)
+        reserve(ledger, "L3", rate(2))
+        assert sound(ledger)
 
 
 def test_an_empty_counter_is_no_difference(ledger: SQLiteLedger) -> None:

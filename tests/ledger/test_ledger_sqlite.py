@@ -89,6 +89,58 @@ def events(ledger: SQLiteLedger) -> list[str]:
     return [json.loads(row.record)["event"] for row in ledger.records()]
 
 
+# -- under a clock that was set back, and changed by hand ---------------------------------------
+
+
+def test_a_pending_lease_of_the_future(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """A reservation that was made under a clock far ahead holds its budget no longer."""
+    clock.now += timedelta(days=4000)
+    reserve(ledger, "ahead", charge(10))
+    clock.now = START
+    reserve(ledger, "L1", charge(10))
+    assert states(ledger) == {"ahead": "released", "L1": "pending"}
+
+
+@pytest.mark.parametrize(("back", "state"), [(80, "pending"), (80.000001, "released")])
+def test_a_clock_that_was_set_back(
+    ledger: SQLiteLedger, clock: FakeClock, back: float, state: str
+) -> None:
+    """By less than the lease's time to live it may still be issued."""
+    reserve(ledger, "L1", charge(10))
+    clock.now -= timedelta(seconds=back)
+    ledger.settle_ended()
+    assert states(ledger) == {"L1": state}
+
+
+def test_an_issued_lease_of_the_future(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """An issued lease lives as long as its credential, whatever the clock did."""
+    reserve(ledger, "L1", charge(10))
+    issue(ledger, "L1")
+    clock.now -= timedelta(days=1)
+    ledger.settle_ended()
+    assert states(ledger) == {"L1": "active"}
+
+
+def test_the_end_of_leases_is_found_by_its_index(ledger: SQLiteLedger) -> None:
+    """Leases that are over are kept, and cost nothing."""
+    asked: list[str] = []
+    ledger.db.set_trace_callback(asked.append)
+    ledger.settle_ended()
+    ledger.db.set_trace_callback(None)
+    (plan,) = ledger.db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")
+    assert plan[3] == "SCAN leases USING INDEX leases_open"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [("x", "a"), ("tool", "a b"), ("tool", ""), ("principal", "a//**/[")]
+)
+def test_a_switch_changed_by_hand(ledger: SQLiteLedger, target: str, name: str) -> None:
+    """A switch that is none stops with its name: it is not known what it should have stopped."""
+    ledger.db.execute("INSERT INTO switches VALUES (?, ?, '', '', NULL, NULL)", (target, name))
+    with pytest.raises(StateError, match="was changed by hand: it holds a switch on"):
+        ledger.switches()
+
+
 # -- reserve -----------------------------------------------------------------------------------
 
 

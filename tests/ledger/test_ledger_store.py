@@ -197,13 +197,56 @@ def test_a_database_of_somebody_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["meta", "records"])
 def test_a_ledger_without_a_table(tmp_path: Path, part: str) -> None:
-    """A table that is gone is a StateError at the first need of it."""
+    """A table that is gone is a StateError at opening, with its name."""
     path = tmp_path / "ledger.db"
     store.begin(path)
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute(f"DROP TABLE {part}")
-    with pytest.raises(StateError, match=f"no such table: {part}"), reopened(path) as ledger:
+    with pytest.raises(StateError, match=f"by hand: it has lost (index .*, )?table {part}$"):
+        reopened(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (
+            "CREATE TRIGGER quiet BEFORE INSERT ON records BEGIN SELECT RAISE(IGNORE); END",
+            "quiet",
+        ),
+        ("CREATE VIEW other AS SELECT 1", "other"),
+        ("CREATE TABLE more (x)", "more"),
+        ("CREATE INDEX more ON records (hash)", "more"),
+        ("ALTER TABLE records ADD COLUMN more TEXT", "records"),
+        ("DROP TABLE records; CREATE TABLE records (seq, record, hash)", "records"),
+    ],
+)
+def test_a_ledger_with_something_added(tmp_path: Path, change: str, name: str) -> None:
+    """What this program did not make could switch audit and budgets off: refused by name."""
+    path = tmp_path / "ledger.db"
+    store.begin(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(change)
+    with pytest.raises(StateError, match=f"by hand: {name} is none of agentauth"):
+        reopened(path)
+
+
+def test_a_record_that_was_not_taken(ledger: Store) -> None:
+    """A trigger that was added while the ledger was open keeps no record from being missed."""
+    with contextlib.closing(sqlite3.connect(ledger.path)) as db:
+        db.execute("CREATE TRIGGER t BEFORE INSERT ON records BEGIN SELECT RAISE(IGNORE); END")
+    with pytest.raises(StateError, match="did not take record 1"):
         append(ledger)
+
+
+def test_a_folder_that_cannot_be_looked_into() -> None:
+    """A ledger that one cannot look at is no ledger that is gone: exit 9, and why."""
+    with open_folder() as folder:
+        path = folder / "state" / "ledger.db"
+        path.parent.mkdir(mode=0o000)
+        with without_root(), pytest.raises(StateError, match="Permission denied") as raised:
+            reopened(path)
+        path.parent.chmod(0o700)
+    assert raised.value.exit_code == 9
 
 
 @pytest.mark.parametrize("key", ["id", "node"])

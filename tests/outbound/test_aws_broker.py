@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import stat
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+import botocore
 import pytest
 from botocore.exceptions import ClientError
 
@@ -26,6 +30,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.model import Grant, Principal, ProviderType, ToolRequest
 from agentauth_cli.outbound.aws import AWSCredentialBroker
 from agentauth_cli.outbound.aws_session import session_name
+from agentauth_cli.outbound.aws_source import source_credential
 from support import cloud as emulator
 from support.faulty import (
     Faulty,
@@ -41,8 +46,7 @@ from support.faulty import (
 from support.sts import ACCOUNT, KEYS, NOW, REQUEST_ID, credential, error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 ALICE = Principal("corp/alice", "alice", actor="corp/agent-7")
 NAME = session_name(ALICE)
@@ -580,6 +584,88 @@ def test_a_credential_process_that_fails_is_no_source(tmp_path: Path, said: str)
     profiles(f"[profile work]\ncredential_process = {script(tmp_path, said)}\n")
     with pytest.raises(SourceCredentialError):
         broker("http://127.0.0.1:1", source="profile:work").vend_credential(ALICE, PUT)
+
+
+def test_a_credential_process_that_hangs_is_given_up(tmp_path: Path) -> None:
+    """There is a limit of time on fetching the source credential, and it is said."""
+    profiles(f"[profile work]\ncredential_process = {script(tmp_path, 'exec sleep 5')}\n")
+    began = time.monotonic()
+    with pytest.raises(SourceCredentialError, match=r"work: its source took longer than 0\.3 s"):
+        source_credential("work", 0.3)
+    assert time.monotonic() - began < 4
+
+
+def model(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Write a model of STS that differs from AWS's own, as AWS_DATA_PATH takes it."""
+    own = next(Path(botocore.__file__).parent.glob("data/sts/2011-06-15/service-2.json*"))
+    read = gzip.decompress if own.suffix == ".gz" else bytes
+    made = json.loads(read(own.read_bytes()))
+    change(made)
+    for name in ("2011-06-15", "2099-01-01"):
+        file = folder / "sts" / name / "service-2.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps(made))
+        for rules in own.parent.glob("endpoint-rule-set-1.json*"):
+            (file.parent / rules.name).write_bytes(rules.read_bytes())
+    return folder
+
+
+def renamed(*members: str) -> Callable[[dict[str, Any]], None]:
+    """Return the change that sends these members under names that STS does not know."""
+
+    def change(made: dict[str, Any]) -> None:
+        known = made["shapes"]["AssumeRoleRequest"]["members"]
+        for member in members:
+            known[member]["locationName"] = f"Un{member}"
+
+    return change
+
+
+def unlocated(made: dict[str, Any]) -> None:
+    """Call service and operation something else."""
+    made["metadata"]["serviceId"] = "Other"
+    renamed("Policy")(made)
+
+
+def got(made: dict[str, Any]) -> None:
+    """Send another method than POST."""
+    made["operations"]["AssumeRole"]["http"]["method"] = "PUT"
+
+
+def jsonned(made: dict[str, Any]) -> None:
+    """Send no form at all."""
+    made["metadata"] |= {"protocol": "json", "protocols": ["json"], "jsonVersion": "1.1"}
+    made["metadata"]["targetPrefix"] = "x"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        renamed("Policy"),
+        renamed("Tags"),
+        renamed("SourceIdentity"),
+        unlocated,
+        got,
+        jsonned,
+    ],
+)
+def test_a_model_of_sts_that_is_not_the_one_of_aws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[dict[str, Any]], None]
+) -> None:
+    """What boto3 makes of the request is held against it: else nothing reaches the server."""
+    monkeypatch.setenv("AWS_DATA_PATH", str(model(tmp_path / "models", change)))
+    with Faulty([credential(NAME)]) as server:
+        with pytest.raises(ProviderError):
+            broker(server.url).vend_credential(ALICE, PUT)
+        assert server.requests == []
+
+
+def test_a_replaced_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names where such a model comes from."""
+    monkeypatch.setenv("AWS_DATA_PATH", str(model(tmp_path / "models", renamed("Policy"))))
+    with pytest.raises(ProviderError) as raised:
+        broker("http://127.0.0.1:1").vend_credential(ALICE, PUT)
+    assert "AWS_DATA_PATH and ~/.aws/models" in str(raised.value.hint)
 
 
 def test_the_errors_of_this_broker_are_of_the_providers_family() -> None:
