@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -137,6 +138,7 @@ class Store:
                 isolation_level=None,
                 timeout=BUSY_SECONDS,
             )
+        weakref.finalize(self, self.db.close)  # a command ends without saying so
         try:
             self._meta = self._read_meta()
         except BaseException:
