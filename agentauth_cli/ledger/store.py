@@ -115,6 +115,11 @@ def put(temporary: Path, path: Path) -> None:
         raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
 
 
+def _close(db: sqlite3.Connection) -> None:
+    with contextlib.suppress(sqlite3.ProgrammingError):  # another thread's, which alone may
+        db.close()
+
+
 class Store:
     """An open ledger. `context` are fields that every record carries; `say` gets what is mended.
 
@@ -138,7 +143,7 @@ class Store:
                 isolation_level=None,
                 timeout=BUSY_SECONDS,
             )
-        weakref.finalize(self, self.db.close)  # a command ends without saying so
+        weakref.finalize(self, _close, self.db)  # a command ends without saying so
         try:
             self._meta = self._read_meta()
         except BaseException:
