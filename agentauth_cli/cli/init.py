@@ -27,10 +27,9 @@ from agentauth_cli.tables.shape import MAX_BYTES
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from agentauth_cli.model import Principal
-    from agentauth_cli.tables.shape import Problem
 
 IGNORE = ".gitignore"
 _ACCOUNT = re.compile(r"\b[0-9]{12}\b")
@@ -161,15 +160,12 @@ def work(wiring: Wiring, given: InitInput, around: Around, *, as_json: bool) -> 
 def _judge(texts: Mapping[str, str], folder: Path) -> None:
     """Raise UsageError where what the options say does not make good files."""
     known, problems = settings.load(texts[settings.NAME].encode(), folder)
-    checks: list[Callable[[], list[Problem]]] = [
-        lambda: rules.load([(POLICY, texts[POLICY].encode())])[1],
-        lambda: budgets.load(texts[BUDGETS].encode(), tuple(known.every_tool()) if known else ())[
-            1
-        ],
-    ]
-    for found in (problems, *(check() for check in checks)):
-        if found:
-            raise UsageError(f"{found[0].key}: {found[0].message}", hint="Nothing was written")
+    tools = tuple(known.every_tool()) if known else ()
+    problems += rules.load([(POLICY, texts[POLICY].encode())])[1]
+    problems += budgets.load(texts[BUDGETS].encode(), tools)[1]
+    if problems:
+        wrong = problems[0]
+        raise UsageError(f"{wrong.key}: {wrong.message}", hint="Nothing was written")
 
 
 def _config(given: InitInput) -> str:

@@ -17,7 +17,7 @@ from agentauth_cli.policy.pattern import Template
 from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 NAME = "config.toml"
@@ -58,7 +58,9 @@ class Settings:
         wanted = self.default_environment if name is None else name
         if wanted not in self.environments:
             near = did_you_mean(wanted, self.environments)
-            raise UnknownNameError(f"there is no environment {wanted!r}{near}")
+            raise UnknownNameError(
+                f"there is no environment {wanted!r}{near}", hint=_known(self.environments)
+            )
         return wanted
 
     def tool(self, name: str, environment: str) -> Tool:
@@ -68,7 +70,8 @@ class Settings:
         nothing of the tool's provider.
         """
         if name not in self.tools:
-            raise UnknownNameError(f"there is no tool {name!r}{did_you_mean(name, self.tools)}")
+            near = did_you_mean(name, self.tools)
+            raise UnknownNameError(f"there is no tool {name!r}{near}", hint=_known(self.tools))
         entry = self.tools[name]
         provider = self.environments[environment].get(entry["provider"])
         if provider is None:
@@ -98,6 +101,12 @@ class Settings:
             missing.append(f"tools.{tool.name}.policy_arns")
         if missing:
             raise UnavailableError(missing[0])
+
+
+def _known(names: Iterable[str]) -> str | None:
+    """Return the first names as a hint; None, for the class's own, where there are none."""
+    first = sorted(names)[:8]
+    return "Known: " + ", ".join(first) if first else None
 
 
 def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
