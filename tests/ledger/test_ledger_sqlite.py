@@ -656,7 +656,7 @@ def test_the_tables_guard_themselves(ledger: SQLiteLedger) -> None:
     reserve(ledger, "L1", charge(1))
     for column in ("spent", "reserved"):
         with pytest.raises(sqlite3.IntegrityError):
-            ledger.db.execute(f"UPDATE counters SET {column} = -1")  # noqa: S608 - one of two
+            ledger.db.execute(f"UPDATE counters SET {column} = -1")
 
 
 # -- many at once ------------------------------------------------------------------------------

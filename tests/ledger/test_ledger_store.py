@@ -586,12 +586,12 @@ def damaged(ledger: Store, change: str, *values: object) -> Iterator[None]:
 @given(st.integers(1, 10), st.sampled_from(["record", "hash"]), st.data())
 def test_any_changed_byte(written: Store, seq: int, column: str, data: st.DataObject) -> None:
     """The chain verifies or the damage is named: any byte of any record or hash."""
-    query = f"SELECT CAST({column} AS BLOB) FROM records WHERE seq = ?"  # noqa: S608 - one of two
+    query = f"SELECT CAST({column} AS BLOB) FROM records WHERE seq = ?"
     (old,) = written.db.execute(query, (seq,)).fetchone()
     at = data.draw(st.integers(0, len(old) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != old[at]))
     new = old[:at] + bytes([byte]) + old[at + 1 :]
-    change = f"UPDATE records SET {column} = CAST(? AS TEXT) WHERE seq = ?"  # noqa: S608 - the same
+    change = f"UPDATE records SET {column} = CAST(? AS TEXT) WHERE seq = ?"
     if column == "record":
         # SQLite reads the JSON of a record for its index, and takes none that is no JSON
         written.db.execute("DROP INDEX IF EXISTS records_principal")
@@ -608,7 +608,7 @@ def test_any_changed_byte(written: Store, seq: int, column: str, data: st.DataOb
 def test_an_added_byte(written: Store, column: str, byte: int) -> None:
     """A byte more is found too, also one that is no character."""
     written.db.execute("DROP INDEX IF EXISTS records_principal")
-    change = f"UPDATE records SET {column} = CAST(CAST({column} AS BLOB) || ? AS TEXT)"  # noqa: S608
+    change = f"UPDATE records SET {column} = CAST(CAST({column} AS BLOB) || ? AS TEXT)"
     with damaged(written, f"{change} WHERE seq = 4", bytes([byte])):
         damage = verify(written.records())
         assert damage is not None
@@ -629,17 +629,16 @@ def test_any_deleted_record(written: Store, seq: int) -> None:
 @settings(deadline=None)
 def test_any_swapped_records(written: Store, one: int, other: int, columns: str) -> None:
     """Two records that changed places, by their numbers or by what stands there, are found."""
+    both, total = f"({one}, {other})", one + other
+    there = f"FROM records AS o WHERE o.seq = {total} - records.seq) WHERE seq IN {both}"
     swaps = {
-        "seq": "UPDATE records SET seq = -seq WHERE seq IN (?1, ?2)",
-        "record, hash": "UPDATE records SET (record, hash) = (SELECT record, hash FROM records AS o"
-        " WHERE o.seq = ?1 + ?2 - records.seq) WHERE seq IN (?1, ?2)",
-        "record": "UPDATE records SET record = (SELECT record FROM records AS o"
-        " WHERE o.seq = ?1 + ?2 - records.seq) WHERE seq IN (?1, ?2)",
+        "seq": f"UPDATE records SET seq = -seq WHERE seq IN {both}",
+        "record, hash": f"UPDATE records SET (record, hash) = (SELECT record, hash {there}",
+        "record": f"UPDATE records SET record = (SELECT record {there}",
     }
-    with damaged(written, swaps[columns], one, other):
+    with damaged(written, swaps[columns]):
         if columns == "seq":
-            back = "UPDATE records SET seq = ?1 + ?2 + seq WHERE seq < 0"
-            written.db.execute(back, (one, other))
+            written.db.execute(f"UPDATE records SET seq = {total} + seq WHERE seq < 0")
         damage = verify(written.records())
         assert (damage is None) == (one == other)
         assert damage is None or damage.seq == min(one, other)

@@ -93,7 +93,7 @@ def sound(ledger: SQLiteLedger) -> bool:
     assert verify(rows) is None
     assert differences(recount(rows), ledger.counters(), ledger.arrivals()) == []
     over = "SELECT id FROM leases WHERE state IN ('settled', 'released')"
-    held = f"SELECT count(*) FROM lease_charges WHERE lease IN ({over})"  # noqa: S608 - as above
+    held = f"SELECT count(*) FROM lease_charges WHERE lease IN ({over})"
     assert ledger.db.execute(held).fetchone() == (0,)
     return True
 
