@@ -203,7 +203,7 @@ class AWSCredentialBroker:
                 ),
             )
         except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"boto3 makes no STS client: {shown(str(error))}") from error
+            raise ConfigError(f"boto3 makes no STS client: {shown(str(error))}") from None
         deadline = Deadline(self._seconds)
 
         def carry(request: AWSPreparedRequest, **_: object) -> AWSResponse:
