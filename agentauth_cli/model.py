@@ -214,6 +214,36 @@ class Charge:
     source: str
 
 
+Mark = Literal["allowance", "declared", "billed", "exact"]
+"""How well a sum is known: reserved only, reported, billed by the provider, or counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens, and cost in micro-dollars; None where nothing is said."""
+
+    tokens: int | None = None
+    cost: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What a lease is charged now, and how well each is known. Cost in micro-dollars."""
+
+    tokens: int
+    tokens_mark: Mark
+    cost: int
+    cost_mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """How an API key stands: when it was used last, and since when it is revoked."""
+
+    used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
 LeaseState = Literal[
     "pending", "orphaned", "active", "expired", "undelivered", "settled", "released"
 ]

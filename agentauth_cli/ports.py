@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Principal,
         ProviderCredential,
         ToolRequest,
+        Usage,
     )
     from agentauth_cli.policy.switches import Switch
 
@@ -59,12 +60,17 @@ class Ledger(Protocol):
         ...
 
     def reserve(
-        self, lease: Lease, charges: Callable[[datetime], Sequence[Charge]], record: Record
+        self,
+        lease: Lease,
+        charges: Callable[[datetime], Sequence[Charge]],
+        record: Record,
+        usage: Usage = ...,
     ) -> None:
         """Apply all charges or none; write the pending lease and the record.
 
         `charges` is asked with the time of the step, so that each belongs to the window of its
-        reservation. Raises LimitError for the first that would go over.
+        reservation; `usage` is what is reserved of tokens and cost, limited or not. Raises
+        LimitError for the first that would go over.
         """
         ...
 
@@ -91,6 +97,23 @@ class Ledger(Protocol):
 
     def undelivered(self, lease_id: str, record: Record) -> None:
         """Note that an active lease's credential never reached its caller."""
+        ...
+
+    def settle(self, lease_id: str, record: Record) -> bool:
+        """End an issued lease early: what it reserved is spent. False where it is over already."""
+        ...
+
+    def record_usage(
+        self, lease_id: str, usage: Usage, record: Record, *, lower: bool = False
+    ) -> None:
+        """Count what an issued lease really used, also past its limits and after its end.
+
+        It raises what the lease is charged; `lower` may lower it. Twice counts once.
+        """
+        ...
+
+    def lease(self, lease_id: str) -> Lease | None:
+        """Return a lease as it stands now, also one that is over; None where there is none."""
         ...
 
     def lease_state(self, lease_id: str) -> str:

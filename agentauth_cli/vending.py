@@ -29,6 +29,7 @@ from agentauth_cli.model import (
     ProviderCredential,
     Question,
     ToolRequest,
+    Usage,
 )
 from agentauth_cli.policy import charges as limits
 from agentauth_cli.policy import decide as rules
@@ -82,6 +83,7 @@ class Bounded:
     narrowed: Narrowed
     decision: PolicyDecision
     duration: int
+    usage: Usage
     charges: Callable[[datetime], Sequence[Charge]]
     """What is taken at a time: the ledger asks at the moment of the reservation."""
 
@@ -219,7 +221,8 @@ def bound(
         return limits.charges(budgets, asked.tool, principal, asked.stated, decision, at)
 
     charges(now)  # what the obligations refuse is refused before anything is reserved
-    return Bounded(narrowed, decision, duration, charges)
+    usage = limits.taken(budgets, asked.tool, asked.stated, decision)
+    return Bounded(narrowed, decision, duration, usage, charges)
 
 
 def reserve(parts: Parts, asked: Asked, bounded: Bounded, trail: Trail) -> Lease:
@@ -240,7 +243,7 @@ def reserve(parts: Parts, asked: Asked, bounded: Bounded, trail: Trail) -> Lease
     )
     trail.lease = lease.id
     record = {"event": "vend.intent", **trail.known, "lease": lease.id}
-    parts.ledger().reserve(lease, bounded.charges, record)
+    parts.ledger().reserve(lease, bounded.charges, record, bounded.usage)
     return lease
 
 

@@ -172,7 +172,9 @@ class World:
         """Assert that the chain is whole, counters recount, and no secret is written."""
         rows = list(self.ledger.records())
         assert verify(rows) is None
-        found = differences(recount(rows), self.ledger.counters(), self.ledger.arrivals())
+        found = differences(
+            recount(rows), self.ledger.counters(), self.ledger.arrivals(), self.ledger.usages()
+        )
         assert found == []
         assert all(SECRET not in row.record for row in rows)
 

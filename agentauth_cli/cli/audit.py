@@ -100,4 +100,4 @@ def check(wiring: Wiring, *, as_json: bool) -> int:
 
 
 def _miscounted(ledger: SQLiteLedger, rows: list[Row]) -> list[str]:
-    return differences(recount(rows), ledger.counters(), ledger.arrivals())
+    return differences(recount(rows), ledger.counters(), ledger.arrivals(), ledger.usages())

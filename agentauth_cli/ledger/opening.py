@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from agentauth_cli import files
 from agentauth_cli.errors import AgentAuthError, LedgerMissingError, StateError
 from agentauth_cli.ledger import note, store
-from agentauth_cli.ledger.sqlite import Memory, SQLiteLedger
+from agentauth_cli.ledger.remembering import Memory
+from agentauth_cli.ledger.sqlite import SQLiteLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,17 +1,18 @@
-"""Every counter once more, from the records alone."""
+"""Every counter, and what each lease took, once more: from the records alone."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import StateError
 from agentauth_cli.ledger import rates
-from agentauth_cli.ledger.rows import micros
-from agentauth_cli.tables.values import rate
+from agentauth_cli.ledger.rows import micros, raised
+from agentauth_cli.model import Usage
+from agentauth_cli.tables.values import money, rate
 
 if TYPE_CHECKING:
     from agentauth_cli.ledger.chain import Row
@@ -19,14 +20,31 @@ if TYPE_CHECKING:
 Counters = Mapping[tuple[str, str], tuple[int, int]]
 
 
+def reserved(record: Mapping[str, Any]) -> Usage:
+    """Return what a `vend.intent` reserved: nothing is 0.
+
+    Records of schema 1 say it in their charges alone.
+    """
+    found = {"tokens": record.get("tokens") or 0, "cost": money(record.get("cost") or "0")}
+    for charge in record.get("charges", ()):
+        if (metric := charge.get("metric")) in found:
+            found[metric] = max(found[metric], charge["amount"])
+    return Usage(**found)
+
+
 @dataclass
 class Recount:
-    """What the records say: spent and reserved by counter and window, arrivals by rate."""
+    """What the records say: spent and reserved by counter and window, arrivals by rate.
+
+    `used` is tokens and cost of each lease, and of what was reported without one.
+    """
 
     counters: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
     arrivals: dict[str, int] = field(default_factory=dict)
-    held: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    used: dict[str, tuple[int, int]] = field(default_factory=dict)
+    held: dict[str, dict[tuple[str, str], dict[str, Any]]] = field(default_factory=dict)
     issued: set[str] = field(default_factory=set)
+    over: set[str] = field(default_factory=set)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take the next record into account."""
@@ -37,24 +55,68 @@ class Recount:
             case "vend.issued":
                 self.issued.add(lease)
             case "vend.failed" | "vend.denied" if lease not in self.issued:
-                self._end(lease, settled=False)
+                self._give_back(lease)
+            case "lease.revoked" if lease not in self.issued:
+                self._give_back(lease)
             case "lease.settled":
-                self._end(lease, settled=True)
+                self._settle(lease)
+            case "usage.recorded" if lease:
+                self._raise(lease, record)
+            case "usage.recorded":
+                self._spend(record)
 
     def _reserve(self, lease: str, record: Mapping[str, Any]) -> None:
+        used = reserved(record)
+        self.used[lease] = (used.tokens or 0, used.cost or 0)
+        held = self.held.setdefault(lease, {})
+        for charge in self._windows(record):
+            self._move(charge, 0, charge["amount"])
+            same = held.setdefault((charge["counter"], charge["start"]), {**charge, "amount": 0})
+            same["amount"] += charge["amount"]
+
+    def _windows(self, record: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """Yield the charges on windows; those on rates are counted here."""
         at = micros(datetime.fromisoformat(record["at"])) * 1000
         for charge in record.get("charges", ()):
-            counter = charge["counter"]
             if "rate" in charge:
-                so_far = self.arrivals.get(counter, 0)
-                self.arrivals[counter] = rates.after(rate(charge["rate"]), so_far, at)
+                so_far = self.arrivals.get(charge["counter"], 0)
+                self.arrivals[charge["counter"]] = rates.after(rate(charge["rate"]), so_far, at)
             else:
-                self._move(charge, 0, charge["amount"])
-                self.held.setdefault(lease, []).append(charge)
+                yield charge
 
-    def _end(self, lease: str, *, settled: bool) -> None:
-        for charge in self.held.pop(lease, ()):
-            self._move(charge, charge["amount"] if settled else 0, -charge["amount"])
+    def _give_back(self, lease: str) -> None:
+        self.used.pop(lease, None)
+        for charge in self.held.pop(lease, {}).values():
+            self._move(charge, 0, -charge["amount"])
+
+    def _settle(self, lease: str) -> None:
+        if lease not in self.over:
+            self.over.add(lease)
+            for charge in self.held.get(lease, {}).values():
+                self._move(charge, charge["amount"], -charge["amount"])
+
+    def _raise(self, lease: str, record: Mapping[str, Any]) -> None:
+        lower = bool(record.get("lowered"))
+        cost = record.get("cost")
+        known = {"tokens": record.get("tokens"), "cost": None if cost is None else money(cost)}
+        tokens, spent = self.used[lease]
+        self.used[lease] = (
+            raised(tokens, known["tokens"], lower=lower),
+            raised(spent, known["cost"], lower=lower),
+        )
+        for charge in self.held.get(lease, {}).values():
+            more = raised(charge["amount"], known.get(charge["metric"]), lower=lower)
+            more -= charge["amount"]
+            self._move(charge, *((more, 0) if lease in self.over else (0, more)))
+            charge["amount"] += more
+
+    def _spend(self, record: Mapping[str, Any]) -> None:
+        """Count what was reported, or counted, without a lease."""
+        if "tokens" in record or "cost" in record:
+            tokens, cost = record.get("tokens", 0), money(record.get("cost", "0"))
+            self.used[str(record["seq"])] = (tokens, cost)
+        for charge in self._windows(record):
+            self._move(charge, charge["amount"], 0)
 
     def _move(self, charge: Mapping[str, Any], spent: int, reserved: int) -> None:
         key = (charge["counter"], charge["start"])
@@ -76,7 +138,12 @@ def recount(rows: Iterable[Row]) -> Recount:
     return total
 
 
-def differences(total: Recount, counters: Counters, arrivals: Mapping[str, int]) -> list[str]:
+def differences(
+    total: Recount,
+    counters: Counters,
+    arrivals: Mapping[str, int],
+    used: Mapping[str, tuple[int, int]],
+) -> list[str]:
     """Return, in words, where the ledger's counters differ from the records."""
     wrong = [
         f"counter {key[0]} from {key[1]}: spent and reserved {counters.get(key, (0, 0))}, "
@@ -88,5 +155,11 @@ def differences(total: Recount, counters: Counters, arrivals: Mapping[str, int])
         f"rate {name}: differs from the records"
         for name in sorted(arrivals.keys() | total.arrivals.keys(), key=str)
         if arrivals.get(name) != total.arrivals.get(name)
+    ]
+    wrong += [
+        f"usage {name}: tokens and micro-dollars {used.get(name)}, "
+        f"by the records {total.used.get(name)}"
+        for name in sorted(used.keys() | total.used.keys(), key=str)
+        if used.get(name) != total.used.get(name)
     ]
     return wrong

@@ -6,7 +6,8 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.model import Charge, Lease, Rate
+from agentauth_cli.model import Charge, Lease, Rate, Usage
+from agentauth_cli.tables.values import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 MICRO = timedelta(microseconds=1)
 LEASE = ", ".join(field.name for field in fields(Lease))
 """The columns of a lease, in the order of its fields."""
+
+HOLD = (
+    "INSERT INTO lease_charges VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
+)
+"""Notes what a lease takes of a counter: lease, counter, start, amount."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -67,6 +74,25 @@ def lease_fields(lease: Lease) -> dict[str, Any]:
         "provider": lease.provider,
         "environment": lease.environment,
     }
+
+
+def usage_fields(usage: Usage) -> dict[str, Any]:
+    """Return what a record says of tokens and cost."""
+    return {
+        "tokens": usage.tokens,
+        "cost": None if usage.cost is None else dollars(usage.cost),
+    }
+
+
+def raised(before: int, known: int | None, *, lower: bool) -> int:
+    """Return what is charged once `known` was used, None where nothing is known.
+
+    It only ever grows, but for who may also set it `lower`: the caller could otherwise set its own
+    price.
+    """
+    if known is None:
+        return before
+    return known if lower else max(before, known)
 
 
 def charge_fields(charge: Charge) -> dict[str, Any]:

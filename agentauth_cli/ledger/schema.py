@@ -1,9 +1,9 @@
-"""The tables of the ledger, and the one version of them that this program knows."""
+"""The tables of the ledger, version by version: each adds to the one before it."""
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x61616C64  # "aald", so that file(1) and we can tell whose file it is
 
-TABLES = """
+_FIRST = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 -- times are microseconds since 1970, amounts micro-dollars, tokens, requests or leases
@@ -65,8 +65,43 @@ CREATE TABLE refusals (
 ) STRICT, WITHOUT ROWID;
 """
 
+_SECOND = """
+CREATE INDEX lease_charges_of ON lease_charges (counter, start);
+CREATE INDEX records_lease ON records (json_extract(record, '$.lease'));
 
-def statements() -> frozenset[str]:
-    """Return the statements of TABLES as SQLite keeps them: without comments and semicolons."""
-    parts = (one.partition("CREATE ") for one in TABLES.split(";"))
-    return frozenset(f"{word}{rest}" for _, word, rest in parts if word)
+-- what each lease took: first what was reserved for it, then what is known to have been used; and
+-- what a program reported that has no lease, by the number of its record
+CREATE TABLE usage (
+    id TEXT PRIMARY KEY,
+    principal TEXT NOT NULL,
+    actor TEXT,
+    provider TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    tokens INTEGER NOT NULL CHECK (tokens >= 0),
+    tokens_mark TEXT NOT NULL,
+    cost INTEGER NOT NULL CHECK (cost >= 0),
+    cost_mark TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX usage_of ON usage (principal, provider, at);
+CREATE INDEX usage_through ON usage (actor, provider, at) WHERE actor IS NOT NULL;
+
+CREATE TABLE api_keys (
+    id TEXT PRIMARY KEY,
+    used_at INTEGER,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+"""
+
+ADDED = {1: _FIRST, 2: _SECOND}
+"""What each version added. Nothing that stood before is changed by a later one."""
+
+
+def statements(version: int) -> list[str]:
+    """Return what a version added, as SQLite keeps it: without comments and semicolons."""
+    parts = (one.partition("CREATE ") for one in ADDED[version].split(";"))
+    return [f"{word}{rest}" for _, word, rest in parts if word]
+
+
+def whole(version: int = VERSION) -> frozenset[str]:
+    """Return all statements of a version, with those of the versions before it."""
+    return frozenset(one for number in ADDED if number <= version for one in statements(number))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentauth_cli.errors import StateError
 from agentauth_cli.ledger import rates
 from agentauth_cli.ledger.process import alive
+from agentauth_cli.ledger.recount import reserved
+from agentauth_cli.ledger.remembering import Remembering
 from agentauth_cli.ledger.rows import (
+    HOLD,
     LEASE,
     MICRO,
     charge_fields,
@@ -19,18 +22,17 @@ from agentauth_cli.ledger.rows import (
     lease_row,
     micros,
     moment,
-    optional_micros,
-    optional_moment,
     stamp,
+    usage_fields,
 )
-from agentauth_cli.ledger.store import OWN, Store, told
-from agentauth_cli.model import Charge, Lease, Rate, Window
+from agentauth_cli.ledger.spending import Spending
+from agentauth_cli.model import Charge, Lease, Rate, Usage, Window
 from agentauth_cli.policy.charges import exceeded
-from agentauth_cli.policy.switches import Switch, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from agentauth_cli.policy.switches import Switch
     from agentauth_cli.ports import Record
 
 _OPEN = f"SELECT {LEASE} FROM leases WHERE state NOT IN ('settled', 'released')"  # noqa: S608 - our own names
@@ -38,23 +40,20 @@ _OPEN = f"SELECT {LEASE} FROM leases WHERE state NOT IN ('settled', 'released')"
 # and what it holds must not be held until then.
 _AHEAD = "(state = 'pending' AND reserved_at - ? > ends_at - reserved_at)"
 _MINUTE = timedelta(minutes=1) // MICRO
+NOTHING = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a ledger was told to remember: switches, and what was noted by `remember`."""
-
-    switches: Sequence[Switch] = ()
-    noted: Sequence[str] = ()
-
-
-class SQLiteLedger(Store):
+class SQLiteLedger(Spending, Remembering):
     """See `agentauth_cli.ports.Ledger`."""
 
     # -- the steps of a request --------------------------------------------------------------
 
     def reserve(
-        self, lease: Lease, charges: Callable[[datetime], Sequence[Charge]], record: Record
+        self,
+        lease: Lease,
+        charges: Callable[[datetime], Sequence[Charge]],
+        record: Record,
+        usage: Usage = NOTHING,
     ) -> None:
         """Apply all charges of this moment or none; write the pending lease and the record."""
         self.settle_ended()
@@ -66,6 +65,21 @@ class SQLiteLedger(Store):
             row = lease_row(lease)
             places = ", ".join("?" * len(row))
             self.db.execute(f"INSERT INTO leases ({LEASE}) VALUES ({places})", row)  # noqa: S608 - our own names
+            charged = [charge_fields(one) for one in taken]
+            written = {**record, **usage_fields(usage), "charges": charged}
+            self.begin_usage(lease, reserved(written))
+            self.write(written, now)
+
+    def pace(self, charges: Callable[[datetime], Sequence[Charge]], record: Record) -> None:
+        """Take one request from rate limits that no lease is asked for, and write the record.
+
+        Raises RateLimitExceededError for the first that it is too fast for; then none is taken.
+        """
+        with self.step() as now:
+            taken = charges(now)
+            for charge in taken:
+                self._check(charge, now)
+                self._take("", charge, now)
             self.write({**record, "charges": [charge_fields(one) for one in taken]}, now)
 
     def _check(self, charge: Charge, now: datetime) -> None:
@@ -93,12 +107,7 @@ class SQLiteLedger(Store):
             "ON CONFLICT DO UPDATE SET reserved = reserved + excluded.reserved",
             (charge.counter, start, charge.amount),
         )
-        held = (lease, charge.counter, start, charge.amount)
-        self.db.execute(
-            "INSERT INTO lease_charges VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount",
-            held,
-        )
+        self.db.execute(HOLD, (lease, charge.counter, start, charge.amount))
 
     def issue(
         self, lease: Lease, record: Record, recheck: Callable[[Sequence[Switch]], None]
@@ -134,9 +143,21 @@ class SQLiteLedger(Store):
             )
             self.write(record, now)
 
+    def settle(self, lease_id: str, record: Record) -> bool:
+        """End an issued lease before its credential does: what it reserved is spent.
+
+        False, and nothing is written, where it is over already: settling twice counts once.
+        """
+        with self.step() as now:
+            if self._state(lease_id) not in {"active", "undelivered"}:
+                return False
+            self._end(lease_id, settled=True)
+            self.write(record, now)
+            return True
+
     def lease_state(self, lease_id: str) -> str:
         """Return how far a lease came, empty where there is none."""
-        with told(self.path):
+        with self.reading():
             return self._state(lease_id)
 
     def append(self, record: Record) -> None:
@@ -163,7 +184,7 @@ class SQLiteLedger(Store):
 
         A step of its own: it holds also where the request that follows is refused.
         """
-        with told(self.path):
+        with self.reading():
             if not self._ended(self._clock()):
                 return
         with self.step() as now:
@@ -189,86 +210,28 @@ class SQLiteLedger(Store):
                 (amount if settled else 0, amount, counter, start),
             )
         state = "settled" if settled else "released"
-        self.db.execute("DELETE FROM lease_charges WHERE lease = ?", (lease_id,))
+        if not settled:  # one that was settled may turn out to have used more
+            self.db.execute("DELETE FROM lease_charges WHERE lease = ?", (lease_id,))
+            self.db.execute("DELETE FROM usage WHERE id = ?", (lease_id,))
         self.db.execute("UPDATE leases SET state = ? WHERE id = ?", (state, lease_id))
-
-    # -- switches ----------------------------------------------------------------------------
-
-    def switches(self) -> Sequence[Switch]:
-        """Return the switches that it remembers."""
-        with told(self.path):
-            return self._switches()
-
-    def _switches(self) -> list[Switch]:
-        rows = self.db.execute("SELECT target, name, reason, by, at, until FROM switches")
-        return [
-            Switch(target, name, reason, by, optional_moment(at), optional_moment(until))
-            for target, name, reason, by, at, until in map(self._checked_switch, rows)
-        ]
-
-    def _checked_switch(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        target, name = row[:2]
-        try:
-            if target != "all":
-                validate(target, name)
-        except (KeyError, ValueError):
-            what = f"a switch on {target!r}, name {name!r}"
-            raise StateError(f"{self.path} was changed by hand: it holds {what}") from None
-        return row
-
-    def memory(self) -> Memory:
-        """Return what it was told to remember, for the ledger that comes after it."""
-        with told(self.path):
-            return Memory(self._switches(), [one for one in self._meta if one not in OWN])
-
-    def take_over(self, memory: Memory, record: Record) -> None:
-        """Remember what the ledger before remembered, and write the record."""
-        with self.step() as now:
-            for switch in memory.switches:
-                self._keep(switch)
-            for one in memory.noted:
-                self._note(one)
-            self.write(record, now)
-
-    def switch_on(self, switch: Switch, record: Record) -> None:
-        """Remember a switch, and write the record."""
-        with self.step() as now:
-            self._keep(switch)
-            self.write(record, now)
-
-    def _keep(self, switch: Switch) -> None:
-        self.db.execute(
-            "INSERT OR REPLACE INTO switches VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                switch.target,
-                switch.name,
-                switch.reason,
-                switch.by,
-                optional_micros(switch.at),
-                optional_micros(switch.until),
-            ),
-        )
-
-    def switch_off(self, target: str, name: str, record: Record) -> bool:
-        """Forget a switch, and write the record; say whether there was one."""
-        with self.step() as now:
-            gone = self.db.execute(
-                "DELETE FROM switches WHERE target = ? AND name = ?", (target, name)
-            )
-            self.write(record, now)
-            return gone.rowcount > 0
 
     # -- what can be read --------------------------------------------------------------------
 
     def leases(self, now: datetime) -> list[Lease]:
         """Return the leases that are not over, oldest first, each as it stands at `now`."""
-        with told(self.path):
+        with self.reading():
             rows = self.db.execute(f"{_OPEN} ORDER BY reserved_at, id")
             return [_standing(lease_of(row), now) for row in rows]
 
+    def lease(self, lease_id: str) -> Lease | None:
+        """Return a lease as it stands now, also one that is over; None where there is none."""
+        with self.reading():
+            found = self._lease(lease_id)
+            return _standing(found, self._clock()) if found else None
+
     def counters(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return what is spent and what is reserved, by counter and start of its window."""
-        with told(self.path):
+        with self.reading():
             rows = self.db.execute("SELECT counter, start, spent, reserved FROM counters")
             return {
                 (self._checked_name(row[0]), stamp(moment(row[1]))): (row[2], row[3])
@@ -277,7 +240,7 @@ class SQLiteLedger(Store):
 
     def arrivals(self) -> dict[str, int]:
         """Return the theoretical arrival times of the rate limits, by counter."""
-        with told(self.path):
+        with self.reading():
             rows = self.db.execute("SELECT counter, arrival FROM rates")
             return {self._checked_name(counter): arrival for counter, arrival in rows}
 
@@ -294,21 +257,15 @@ class SQLiteLedger(Store):
 
     def used(self, counter: str, window: Window) -> tuple[int, int]:
         """Return what is spent and what is reserved of a counter in this window."""
-        with told(self.path):
+        with self.reading():
             return self._sums(counter, micros(window.start))
 
     def peek(self, charges: Sequence[Charge], now: datetime) -> None:
         """Raise the LimitError that these charges would meet now; take nothing."""
         self.settle_ended()
-        with told(self.path):
+        with self.reading():
             for charge in charges:
                 self._check(charge, now)
-
-    def knows(self, principal: str) -> bool:
-        """Say whether a record names this principal."""
-        with told(self.path):
-            query = "SELECT 1 FROM records WHERE json_extract(record, '$.principal') = ? LIMIT 1"
-            return self.db.execute(query, (principal,)).fetchone() is not None
 
     def _sums(self, counter: str, start: int) -> tuple[int, int]:
         query = "SELECT spent, reserved FROM counters WHERE counter = ? AND start = ?"
@@ -321,9 +278,8 @@ class SQLiteLedger(Store):
         return row[0]
 
     def _state(self, lease_id: str) -> str:
-        query = "SELECT state FROM leases WHERE id = ?"
-        row: tuple[str] = self.db.execute(query, (lease_id,)).fetchone() or ("",)
-        return row[0]
+        found = self._lease(lease_id)
+        return found.state if found else ""
 
 
 def _standing(lease: Lease, now: datetime) -> Lease:

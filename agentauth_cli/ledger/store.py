@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Self
 
 from agentauth_cli import files
 from agentauth_cli.errors import LedgerMissingError, LedgerVersionError, StateError
+from agentauth_cli.ledger import migrations
 from agentauth_cli.ledger.chain import FIRST, Row, encode, link
 from agentauth_cli.ledger.rows import stamp
-from agentauth_cli.ledger.schema import APPLICATION_ID, TABLES, VERSION, statements
+from agentauth_cli.ledger.schema import ADDED, APPLICATION_ID, VERSION, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,14 +94,20 @@ def _made(temporary: Path, path: Path) -> str:
     except OSError as error:
         raise StateError(f"the ledger {path} cannot be made: {error.strerror}") from None
     with told(path), contextlib.closing(sqlite3.connect(temporary)) as db:
-        db.executescript(TABLES)
-        meta = [("id", ledger_id), ("node", secrets.token_hex(4))]
-        db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {VERSION}")
-        db.commit()
+        furnish(db, ledger_id)
         db.execute("PRAGMA journal_mode = WAL")
     return ledger_id
+
+
+def furnish(db: sqlite3.Connection, ledger_id: str) -> None:
+    """Make the tables of an empty ledger. Raises sqlite3.Error."""
+    for added in ADDED.values():
+        db.executescript(added)
+    meta = [("id", ledger_id), ("node", secrets.token_hex(4))]
+    db.executemany("INSERT INTO meta VALUES (?, ?)", meta)
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.commit()
 
 
 def put(temporary: Path, path: Path) -> None:
@@ -157,8 +164,12 @@ class Store:
 
     def _read_meta(self) -> dict[str, str]:
         with told(self.path):
-            self._check_version()
-            self._check_schema()
+            with self.unchanging():  # another process may be bringing it up to date
+                version = self._version()
+                self._check_schema(version)
+            if version < VERSION:
+                with self._alone():
+                    migrations.migrate(self.db)
             self.db.execute("PRAGMA synchronous = FULL")
             meta: dict[str, str] = dict(self.db.execute("SELECT key, value FROM meta"))
         if not meta.keys() >= OWN:
@@ -170,18 +181,19 @@ class Store:
         """The random id of this ledger."""
         return self._meta["id"]
 
-    def _check_version(self) -> None:
+    def _version(self) -> int:
         (application,) = self.db.execute("PRAGMA application_id").fetchone()
-        (version,) = self.db.execute("PRAGMA user_version").fetchone()
+        version = migrations.version_of(self.db)
         if application != APPLICATION_ID:
             raise StateError(f"{self.path} is not a ledger of agentauth")
-        if version != VERSION:
+        if version not in ADDED:
             raise LedgerVersionError(f"{self.path} has schema {version}, this program {VERSION}")
+        return version
 
-    def _check_schema(self) -> None:
+    def _check_schema(self, version: int) -> None:
         """Refuse what this program did not make: a trigger could keep records from being kept."""
         named = dict(self.db.execute("SELECT sql, name FROM sqlite_master WHERE sql IS NOT NULL"))
-        expected = statements()
+        expected = whole(version)
         for sql, name in named.items():
             if sql not in expected:
                 raise StateError(f"{self.path} was changed by hand: {name} is none of agentauth")
@@ -212,9 +224,7 @@ class Store:
         """One transaction: all of it or nothing. Yields the time of all that happens in it."""
         if os.getpid() != self._process:
             raise StateError("a ledger that was opened before a fork cannot be used behind it")
-        with files.lock(gate(self.path)), told(self.path):
-            if self._look() != self._inode:
-                raise LedgerMissingError(f"{self.path} was replaced while it was in use")
+        with self._alone():
             try:
                 self.db.execute("BEGIN IMMEDIATE")
                 yield self._clock()
@@ -222,6 +232,20 @@ class Store:
             finally:
                 if self.db.in_transaction:
                     self.db.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep everybody else from writing."""
+        with files.lock(gate(self.path)), told(self.path):
+            if self._look() != self._inode:
+                raise LedgerMissingError(f"{self.path} was replaced while it was in use")
+            yield
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read: what is done in here changes nothing."""
+        with told(self.path):
+            yield
 
     def write(self, record: Record, now: datetime) -> None:
         """Append a record to the chain, inside a step."""
@@ -241,7 +265,7 @@ class Store:
 
     def head(self) -> tuple[int, str]:
         """Return sequence number and hash of the newest record; (0, zeros) before the first."""
-        with told(self.path):
+        with self.reading():
             query = "SELECT seq, hash FROM records ORDER BY seq DESC LIMIT 1"
             row: tuple[int, str] = self.db.execute(query).fetchone() or (0, FIRST)
             return row
@@ -249,7 +273,7 @@ class Store:
     @contextlib.contextmanager
     def unchanging(self) -> Iterator[None]:
         """All that is read in here is of one moment, whatever others write meanwhile."""
-        with told(self.path):
+        with self.reading():
             try:
                 self.db.execute("BEGIN")
                 yield
@@ -262,7 +286,7 @@ class Store:
 
         What is no UTF-8 any more comes as U+FFFD, which no record of ours has: its hash tells.
         """
-        with told(self.path):
+        with self.reading():
             first = max(0, self.head()[0] - last) if last is not None else 0
             query = (
                 "SELECT seq, CAST(record AS BLOB), CAST(hash AS BLOB) FROM records "

@@ -15,7 +15,15 @@ from agentauth_cli.errors import (
     TooManyTokensError,
     UnavailableError,
 )
-from agentauth_cli.model import Charge, Metric, Obligation, PolicyDecision, Principal, Rate
+from agentauth_cli.model import (
+    Charge,
+    Metric,
+    Obligation,
+    PolicyDecision,
+    Principal,
+    Rate,
+    Usage,
+)
 from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
 from agentauth_cli.policy.windows import window
 from agentauth_cli.secret import MASK, redact
@@ -65,6 +73,12 @@ def duration(
     asked = stated.duration if stated.duration is not None else tool.duration
     allowed = min(asked, tool.duration, longest, limit.value if limit else longest)
     return allowed if login_left is None else max(shortest, min(allowed, login_left))
+
+
+def taken(budgets: Sequence[Budget], tool: Tool, stated: Stated, decision: PolicyDecision) -> Usage:
+    """Return the tokens and the cost that the request reserves. Raises as `charges` does."""
+    amounts = _amounts(tool, stated, decision, budgets)
+    return Usage(amounts["tokens"], amounts["cost"])
 
 
 def charges(

@@ -16,6 +16,7 @@ from agentauth_cli.policy import budgets
 from agentauth_cli.policy.windows import window
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
+from support.ledgers import without_indexes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def wiring(tmp_path: Path) -> Wiring:
 
 def _tamper(wiring: Wiring, text: str) -> None:
     with contextlib.closing(sqlite3.connect(wiring.ledger.path)) as db:
-        db.execute("DROP INDEX IF EXISTS records_principal")  # it takes JSON alone
+        without_indexes(db)
         db.execute("UPDATE records SET record = ? WHERE seq = 2", (text,))
         db.commit()
 

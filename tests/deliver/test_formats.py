@@ -24,6 +24,7 @@ from agentauth_cli.model import (
     Principal,
     ProviderCredential,
     ProviderType,
+    Usage,
 )
 from agentauth_cli.policy.narrow import Narrowed, Tool
 from agentauth_cli.secret import MASK, SecretMapping
@@ -61,7 +62,7 @@ def _vended(expires_at: datetime = END, resources: tuple[str, ...] = ("a",), **k
     )
     lease = Lease("L1", "os/x", "s3_upload", "aws", "dev", "a", END, expires_at)
     narrowed = Narrowed(tool, Principal("os/x", "x"), grants)
-    return Vended(credential, lease, Bounded(narrowed, decision, 900, lambda _now: ()))
+    return Vended(credential, lease, Bounded(narrowed, decision, 900, Usage(), lambda _now: ()))
 
 
 def test_json_is_the_shape_of_the_specification() -> None:

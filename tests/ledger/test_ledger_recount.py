@@ -88,9 +88,10 @@ def test_rates() -> None:
 
 
 def test_records_that_count_nothing() -> None:
-    """A refusal, a switch, a reset count nothing; neither does an intent without charges."""
+    """A refusal, a switch, a reset count nothing; an intent without charges uses nothing."""
     assert recount(rows({"event": "switch.on"}, {"event": "ledger.reset"})) == Recount()
-    assert recount(rows({"event": "vend.intent", "at": stamp(START), "lease": "L1"})) == Recount()
+    empty = recount(rows({"event": "vend.intent", "at": stamp(START), "lease": "L1"}))
+    assert (empty.counters, empty.used) == ({}, {"L1": (0, 0)})
     assert recount([]) == Recount()
     assert recount(rows({"seq": 1})) == Recount()
 
@@ -137,7 +138,9 @@ def ledger(tmp_path: Path) -> Iterator[SQLiteLedger]:
 
 def told(ledger: SQLiteLedger) -> list[str]:
     """Return where the ledger differs from its records."""
-    return differences(recount(ledger.records()), ledger.counters(), ledger.arrivals())
+    return differences(
+        recount(ledger.records()), ledger.counters(), ledger.arrivals(), ledger.usages()
+    )
 
 
 def test_no_difference(ledger: SQLiteLedger) -> None:
@@ -154,6 +157,8 @@ def test_no_difference(ledger: SQLiteLedger) -> None:
         ("INSERT INTO counters VALUES ('[\"x\"]', 0, 1, 0)", "(1, 0), by the records (0, 0)"),
         ("UPDATE rates SET arrival = arrival - 1", "differs from the records"),
         ("DELETE FROM rates", "differs from the records"),
+        ("UPDATE usage SET cost = 7", "(3, 7), by the records (3, 0)"),
+        ("DELETE FROM usage", "None, by the records (3, 0)"),
         ("INSERT INTO rates VALUES ('[\"x\"]', 7)", "differs from the records"),
     ],
 )
@@ -181,7 +186,7 @@ def test_counters_of_mixed_type(ledger: SQLiteLedger, counter: object) -> None:
     forged = {"event": "vend.intent", "at": stamp(START), "lease": "L9", "charges": [taken]}
     total = recount([*ledger.records(), Row(2, json.dumps(forged), "")])
     total.arrivals[counter] = 7  # type: ignore[index]
-    one, other = differences(total, ledger.counters(), ledger.arrivals())
+    one, other, _ = differences(total, ledger.counters(), ledger.arrivals(), ledger.usages())
     assert one == f"counter {counter} from 7: spent and reserved (0, 0), by the records (0, 1)"
     assert other == f"rate {counter}: differs from the records"
 

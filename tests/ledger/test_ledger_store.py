@@ -31,7 +31,7 @@ from agentauth_cli.ledger.schema import APPLICATION_ID, VERSION
 from agentauth_cli.ledger.store import Store
 from support.account import give_away, open_folder, without_root
 from support.clock import FakeClock
-from support.ledgers import opened, python, sound
+from support.ledgers import opened, python, sound, without_indexes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def test_it_cannot_be_made() -> None:
 
 def test_it_cannot_be_made_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure half-way leaves no ledger and no temporary file."""
-    monkeypatch.setattr(store, "TABLES", "CREATE TABLE meta (key, value); nonsense;")
+    monkeypatch.setattr(store, "ADDED", {1: "CREATE TABLE meta (key, value); nonsense;"})
     with pytest.raises(StateError, match='near "nonsense"'):
         store.begin(tmp_path / "ledger.db")
     assert names(tmp_path) == set()
@@ -594,7 +594,7 @@ def test_any_changed_byte(written: Store, seq: int, column: str, data: st.DataOb
     change = f"UPDATE records SET {column} = CAST(? AS TEXT) WHERE seq = ?"
     if column == "record":
         # SQLite reads the JSON of a record for its index, and takes none that is no JSON
-        written.db.execute("DROP INDEX IF EXISTS records_principal")
+        without_indexes(written.db)
     with damaged(written, change, new, seq):
         damage = verify(written.records())
         assert damage is not None
@@ -607,7 +607,7 @@ def test_any_changed_byte(written: Store, seq: int, column: str, data: st.DataOb
 @pytest.mark.parametrize("byte", [0, 32, 255])
 def test_an_added_byte(written: Store, column: str, byte: int) -> None:
     """A byte more is found too, also one that is no character."""
-    written.db.execute("DROP INDEX IF EXISTS records_principal")
+    without_indexes(written.db)
     change = f"UPDATE records SET {column} = CAST(CAST({column} AS BLOB) || ? AS TEXT)"
     with damaged(written, f"{change} WHERE seq = 4", bytes([byte])):
         damage = verify(written.records())

@@ -1,0 +1,235 @@
+"""What was really used, by leases and without one; API keys; all of it recounted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentauth_cli.errors import RateLimitExceededError, StateError
+from agentauth_cli.ledger.rows import micros
+from agentauth_cli.model import Charged, KeyState, Usage, Window
+from support.clock import START, FakeClock
+from support.ledgers import DAY, charge, lease, named, opened, rate, reserve, sound, states
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from agentauth_cli.ledger.sqlite import SQLiteLedger
+
+HUGE = 2**63 - 1
+HOUR = Window("hour", START, START + timedelta(hours=1))
+NEXT_DAY = Window("day", DAY.end, DAY.end + timedelta(days=1))
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock that stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: FakeClock) -> Iterator[SQLiteLedger]:
+    """Return a ledger; whatever was done to it, it has to be sound in the end."""
+    with opened(tmp_path, clock) as ledger:
+        yield ledger
+        assert sound(ledger)
+
+
+def issued(ledger: SQLiteLedger, name: str, tokens: int = 3, **fields: Any) -> None:
+    """Reserve and issue a lease of a quarter of an hour."""
+    reserve(ledger, name, charge(tokens, 20), **fields)
+    active = replace(lease(name, ledger._clock(), 900, **fields), state="active")
+    ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+
+
+def settle(ledger: SQLiteLedger, name: str) -> bool:
+    """End a lease early."""
+    return ledger.settle(name, {"event": "lease.settled", "lease": name})
+
+
+def test_settled_before_its_end(ledger: SQLiteLedger) -> None:
+    """Settled: the reservation turns into spend. Settling twice counts once."""
+    issued(ledger, "L1")
+    assert settle(ledger, "L1") is True
+    before = ledger.head()
+    assert settle(ledger, "L1") is False
+    assert ledger.head() == before
+    assert ledger.used(named("sums"), DAY) == (3, 0)
+    assert states(ledger) == {"L1": "settled"}
+
+
+def test_what_was_never_issued_is_not_settled(ledger: SQLiteLedger) -> None:
+    """A pending lease holds what it reserved; one that never was is none."""
+    reserve(ledger, "L1", charge(3))
+    assert settle(ledger, "L1") is False
+    assert settle(ledger, "L2") is False
+    assert ledger.used(named("sums"), DAY) == (0, 3)
+
+
+def test_usage_raises_and_never_lowers(ledger: SQLiteLedger) -> None:
+    """`budget record` may only raise it; recording twice counts once."""
+    issued(ledger, "L1")
+    for tokens, expected in ((5, 5), (5, 5), (1, 5), (0, 5), (7, 7)):
+        ledger.record_usage("L1", Usage(tokens), {})
+        assert ledger.used(named("sums"), DAY) == (0, expected)
+    assert ledger.charged("L1") == Charged(7, "declared", 0, "allowance")
+
+
+def test_who_is_trusted_may_lower(ledger: SQLiteLedger) -> None:
+    """Tools with `trust_reported_usage = true` may lower it."""
+    issued(ledger, "L1")
+    ledger.record_usage("L1", Usage(1, 250_000), {}, lower=True)
+    assert ledger.used(named("sums"), DAY) == (0, 1)
+    assert ledger.charged("L1") == Charged(1, "declared", 250_000, "declared")
+
+
+def test_what_was_really_used_counts_past_the_limit(ledger: SQLiteLedger) -> None:
+    """What was really used always counts, even when it goes over."""
+    issued(ledger, "L1")
+    ledger.record_usage("L1", Usage(11), {})
+    assert ledger.used(named("sums"), DAY) == (0, 11)
+
+
+def test_late_usage_belongs_to_the_window_of_its_reservation(
+    ledger: SQLiteLedger, clock: FakeClock
+) -> None:
+    """A charge belongs to the window of its reservation, also where it is known days later."""
+    issued(ledger, "L1")
+    clock.advance(seconds=2 * 86400)
+    ledger.settle_ended()
+    ledger.record_usage("L1", Usage(9), {"user_reason": "the bill"})
+    assert ledger.used(named("sums"), DAY) == (9, 0)
+    assert ledger.used(named("sums"), NEXT_DAY) == (0, 0)
+    record = json.loads(list(ledger.records())[-1].record)
+    assert (record["event"], record["tokens"], record["usage"], record["user_reason"]) == (
+        *("usage.recorded", 9, "declared", "the bill"),
+    )
+    assert (record["lease"], record["principal"]) == ("L1", "okta/alice")
+
+
+def test_usage_of_what_was_never_issued(ledger: SQLiteLedger) -> None:
+    """Nothing was delivered, so nothing can have been used."""
+    reserve(ledger, "L1", charge(3))
+    issued(ledger, "L2")
+    ledger.release("L1", {"event": "vend.failed", "lease": "L1"})
+    for name in ("L1", "L3"):
+        with pytest.raises(StateError, match=f"lease {name} was never issued"):
+            ledger.record_usage(name, Usage(1), {})
+    assert ledger.charged("L1") is None
+
+
+def test_a_sum_that_would_overflow_changes_nothing(ledger: SQLiteLedger) -> None:
+    """SQLite INTEGER range check: nothing of a step that fails stays."""
+    issued(ledger, "L1")
+    issued(ledger, "L2")
+    ledger.record_usage("L1", Usage(HUGE - 3), {})
+    before = ledger.head()
+    with pytest.raises(StateError):
+        ledger.record_usage("L2", Usage(10), {})
+    assert ledger.head() == before
+    assert ledger.charged("L2") == Charged(3, "allowance", 0, "allowance")
+
+
+def test_spent_without_a_lease(ledger: SQLiteLedger) -> None:
+    """A program that reports what it spent counts on the budgets that this meets."""
+    whose = lease("", provider="openai")
+    ledger.spend(whose, Usage(4, 20_000), lambda _: [charge(4), rate(3)], {"user_reason": "x"})
+    assert ledger.used(named("sums"), DAY) == (4, 0)
+    assert ledger.arrivals() == {}
+    assert ledger.spent("okta/alice", "openai", DAY) == Usage(4, 20_000)
+    record = json.loads(list(ledger.records())[-1].record)
+    assert "lease" not in record
+    assert record["cost"] == "0.02"
+    assert record["provider"] == "openai"
+
+
+def test_what_a_principal_spent(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """Spend is by principal and provider, in a window; a request counts on the actor too."""
+    issued(ledger, "L1")
+    issued(ledger, "L2", principal="okta/bob", actor="okta/alice")
+    issued(ledger, "L3", provider="gcp")
+    issued(ledger, "L4", principal="okta/carol", actor="okta/carol")
+    reserve(ledger, "L5", charge(1, 20))
+    assert ledger.spent("okta/alice", "aws", DAY) == Usage(7, 0)
+    ledger.release("L5", {"event": "vend.failed", "lease": "L5"})
+    assert ledger.spent("okta/alice", "aws", DAY) == Usage(6, 0)
+    assert ledger.spent("okta/carol", "aws", DAY) == Usage(3, 0)
+    assert ledger.spent("okta/alice", "gcp", HOUR) == Usage(3, 0)
+    clock.advance(seconds=3600)
+    later = Window("hour", HOUR.end, HOUR.end + timedelta(hours=1))
+    assert ledger.spent("okta/alice", "aws", later) == Usage(0, 0)
+    assert ledger.spent("okta/alice", "aws", HOUR) == Usage(6, 0)
+
+
+def test_how_well_a_counter_is_known(ledger: SQLiteLedger) -> None:
+    """`allowance` (reserved only), `declared` (reported): of each lease that a counter holds."""
+    issued(ledger, "L1")
+    issued(ledger, "L2")
+    key = (named("sums"), micros(DAY.start))
+    assert ledger.marks() == {key: {"allowance"}}
+    ledger.record_usage("L1", Usage(tokens=1), {})
+    assert ledger.marks() == {key: {"allowance", "declared"}}
+    ledger.record_usage("L2", Usage(cost=1), {})
+    assert ledger.marks() == {key: {"allowance", "declared"}}
+    ledger.record_usage("L2", Usage(tokens=1), {})
+    assert ledger.marks() == {key: {"declared"}}
+
+
+def test_a_pace_without_a_lease(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """A burst of N is N; the refusal takes nothing, writes nothing, and says how long to wait."""
+    for _ in range(2):
+        ledger.pace(lambda _: [rate(2)], {"event": "usage.recorded"})
+    before = ledger.head()
+    with pytest.raises(RateLimitExceededError) as caught:
+        ledger.pace(lambda _: [rate(2)], {"event": "usage.recorded"})
+    assert caught.value.retry_after == 30
+    assert ledger.head() == before
+    clock.advance(seconds=30)
+    ledger.pace(lambda _: [rate(2)], {"event": "usage.recorded"})
+
+
+def test_every_principal_once(ledger: SQLiteLedger) -> None:
+    """Those that a record names, sorted; a record without one names nobody."""
+    assert ledger.principals() == []
+    for who in ("okta/b", "okta/a", "", "okta/b"):
+        ledger.append({"event": "check", "principal": who})
+    assert ledger.principals() == ["okta/a", "okta/b"]
+
+
+def test_a_lease_by_its_id(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """Any lease, as it stands now, also one that is over."""
+    issued(ledger, "L1")
+    found = ledger.lease("L1")
+    assert found is not None
+    assert found.state == "active"
+    clock.advance(seconds=900)
+    expired = ledger.lease("L1")
+    assert expired is not None
+    assert expired.state == "expired"
+    assert ledger.lease("L2") is None
+
+
+def test_api_keys(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """Last use, to the minute, and revocation, for good, are in the ledger."""
+    assert ledger.api_key("k1") == KeyState()
+    ledger.api_key_used("k1")
+    clock.advance(seconds=59)
+    ledger.api_key_used("k1")
+    assert ledger.api_key("k1") == KeyState(START)
+    clock.advance(seconds=1)
+    ledger.api_key_used("k1")
+    assert ledger.api_key("k1") == KeyState(START + timedelta(seconds=60))
+    ledger.revoke_api_key("k1", {"event": "apikey.revoked"})
+    clock.advance(seconds=1)
+    ledger.revoke_api_key("k1", {"event": "apikey.revoked"})
+    ledger.revoke_api_key("k2", {"event": "apikey.revoked"})
+    assert ledger.api_key("k1").revoked_at == START + timedelta(seconds=60)
+    assert ledger.api_key("k2") == KeyState(None, START + timedelta(seconds=61))
+    clock.now = START - timedelta(days=1)  # a clock that was set back
+    ledger.api_key_used("k1")
+    assert ledger.api_key("k1").used_at == clock.now
