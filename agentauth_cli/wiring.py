@@ -22,6 +22,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
 from agentauth_cli.ledger import note, opening, process
+from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.ledger.opening import Place
 from agentauth_cli.vending import Parts
 
@@ -35,14 +36,24 @@ if TYPE_CHECKING:
     from agentauth_cli.outbound.aws import AWSCredentialBroker
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.narrow import Tool
-    from agentauth_cli.ports import Clock
+    from agentauth_cli.ports import Clock, Record
 
 KEYS = "jwks"
+STORES = ("sqlite", "ephemeral")
+STANDARD_ERROR = 2
 
 
 def utc_now() -> datetime:
     """Return the time: the Clock of everything that is not a test."""
     return datetime.now(UTC)  # noqa: TID251 - this is the Clock
+
+
+def _to_standard_error(record: str) -> None:
+    """Write a record of an ephemeral ledger. Raises StateError: what is not told is not vended."""
+    try:
+        os.write(STANDARD_ERROR, f"{record}\n".encode())
+    except OSError as error:
+        raise StateError(f"standard error takes no audit record: {error.strerror}") from None
 
 
 def _silent(_notice: str) -> None:
@@ -60,6 +71,7 @@ class Wiring:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Clock = utc_now
     say: Callable[[str], None] = _silent
+    ephemeral: Callable[..., SQLiteLedger] = MemoryLedger
 
     @cached_property
     def places(self) -> Places:
@@ -104,37 +116,49 @@ class Wiring:
             raise
 
     @cached_property
-    def place(self) -> Place:
-        """Where the ledger of this configuration is.
+    def store(self) -> str:
+        """Which ledger is used: ``sqlite`` or ``ephemeral``.
 
-        Raises UnavailableError where it names another store. One that does not load names none: the
+        Raises UnavailableError where another is named, LedgerMissingError where AGENTAUTH_LEDGER
+        leads away from the one that is noted. A configuration that does not load names none: the
         audit trail can be read all the same.
         """
         named = "sqlite"
         with contextlib.suppress(ConfigError):
             named = self.settings.ledger
-        if named != "sqlite":
+        if named not in STORES:
             raise UnavailableError(f"ledger = {named.partition(':')[0]!r}")
-        moved = None if self.places.default else str(self.places.config)
+        asked = self.environ.get("AGENTAUTH_LEDGER", named)
+        if asked != named and note.find(self.places.data, self.places.config, self.say):
+            raise LedgerMissingError(
+                f"AGENTAUTH_LEDGER leads away from the ledger of {self.places.config}",
+                hint="Unset AGENTAUTH_LEDGER",
+            )
+        if asked not in STORES:
+            raise UnavailableError(f"AGENTAUTH_LEDGER = {asked.partition(':')[0]!r}")
+        return asked
+
+    @cached_property
+    def place(self) -> Place:
+        """Where the ledger of this configuration is, unless it is ephemeral. Raises as `store`."""
         return Place(
             config=self.places.config,
             state=self.places.state,
             data=self.places.data,
-            context={"client": process.parent_name(), "config": moved},
+            context=self._context,
             say=self.say,
         )
+
+    @property
+    def _context(self) -> Record:
+        moved = None if self.places.default else str(self.places.config)
+        return {"client": process.parent_name(), "config": moved}
 
     @cached_property
     def ledger(self) -> SQLiteLedger:
         """The ledger, begun where this configuration never had one. Raises StateError."""
-        asked = self.environ.get("AGENTAUTH_LEDGER", "sqlite")
-        if asked != "sqlite":
-            if note.find(self.place.data, self.place.config, self.say):
-                raise LedgerMissingError(
-                    f"AGENTAUTH_LEDGER leads away from the ledger of {self.places.config}",
-                    hint="Unset AGENTAUTH_LEDGER",
-                )
-            raise UnavailableError(f"AGENTAUTH_LEDGER = {asked.partition(':')[0]!r}")
+        if self.store == "ephemeral":
+            return self.ephemeral(clock=self.clock, context=self._context, tell=_to_standard_error)
         return opening.open_ledger(self.place, self.clock)
 
     def budgets(self) -> Sequence[Budget]:

@@ -33,6 +33,8 @@ def declare(app: typer.Typer) -> None:
 
 def work(wiring: Wiring, reason: str, *, as_json: bool) -> None:
     """Put the old ledger aside and begin a new one."""
+    if wiring.store == "ephemeral":
+        raise UsageError("an ephemeral ledger begins anew with every run", hint="")
     kept = opening.reset(wiring.place, wiring.clock, reason, _by())
     if as_json:
         screen.out_json({"ledger": str(wiring.place.path), "kept": str(kept) if kept else None})

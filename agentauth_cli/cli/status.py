@@ -88,6 +88,8 @@ def _leases(wiring: Wiring) -> None:
 def _ledger(wiring: Wiring) -> None:
     seq, _ = wiring.ledger.head()
     screen.out(f"  {wiring.ledger.path}, {seq} records")
+    if wiring.store == "ephemeral":
+        screen.out("  nothing is counted from one run to the next: a month has no budget here")
 
 
 def shape(wiring: Wiring) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
         if not given.force and given.target == "principal":
             _warn_unseen(wiring, given.name)
         wiring.ledger.switch_on(named, _record("switch.on", named))
-    _refuse_both(failed)
+    _refuse_both(wiring, failed)
     alive = [] if _LEDGER in failed else _living(wiring, named)
     _show(wiring, named, alive, as_json=as_json)
 
@@ -203,7 +203,7 @@ def turn_off(wiring: Wiring, given: EnableInput, *, as_json: bool) -> None:
         found.extend(wiring.ledger.switch_off(one.target, one.name, record) for one in remembered)
         if any(found) and not remembered:
             wiring.ledger.append(record)
-    _refuse_both(failed)
+    _refuse_both(wiring, failed)
     if as_json:
         lifted = any(found) and not failed
         screen.out_json({"target": target, "name": name, "lifted": lifted})
@@ -226,8 +226,9 @@ def _trying(where: str, failed: Failed) -> Iterator[None]:
         failed[where] = error
 
 
-def _refuse_both(failed: Failed) -> None:
-    if len(failed) > 1:
+def _refuse_both(wiring: Wiring, failed: Failed) -> None:
+    """Raise StateError where nothing holds the change: an ephemeral ledger does not."""
+    if _FILE in failed and (_LEDGER in failed or wiring.store == "ephemeral"):
         raise StateError("neither file nor ledger could be changed", hint=failed[_FILE].hint)
 
 

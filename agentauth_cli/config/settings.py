@@ -132,7 +132,7 @@ def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
 
 
 def _later(data: Mapping[str, Any]) -> Iterator[str]:
-    if data["ledger"] != "sqlite":
+    if data["ledger"].startswith("postgresql:"):
         yield f"ledger = {data['ledger'].partition(':')[0]!r}"
     if data["audit"] and data["audit"]["mirror"]:
         yield "audit.mirror"

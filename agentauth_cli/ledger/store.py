@@ -141,21 +141,24 @@ class Store:
         self._clock = clock
         self._context = context
         self._process = os.getpid()
-        self._inode = self._look()
-        self._safe(say)
-        with told(path):
-            self.db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                isolation_level=None,
-                timeout=BUSY_SECONDS,
-            )
+        self.db = self._connected(say)
         weakref.finalize(self, _close, self.db)  # a command ends without saying so
         try:
             self._meta = self._read_meta()
         except BaseException:
             self.close()
             raise
+
+    def _connected(self, say: Callable[[str], None]) -> sqlite3.Connection:
+        self._inode = self._look()
+        self._safe(say)
+        with told(self.path):
+            return sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                isolation_level=None,
+                timeout=BUSY_SECONDS,
+            )
 
     def _safe(self, say: Callable[[str], None]) -> None:
         """Refuse a ledger that others could have written; close it to their reading."""
