@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
+
+from agentauth_cli.secret import SecretMapping
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from decimal import Decimal
 
-    from agentauth_cli.secret import SecretMapping
+    from agentauth_cli.money import Money
 
 Kind = Literal["user", "agent", "service"]
 Auth = Literal["jwt", "api_key", "ci", "os"]
@@ -91,6 +94,23 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyContext:
+    """What a question to a policy is asked in.
+
+    A rule that names `tools` needs ``-`` among them where no tool is given. Without `environment`
+    it is the one that the decision point was made for, without `time` it is now. `token_estimate`
+    and `cost_estimate` (USD) are for whoever compares them with the answer's limits: rules do not
+    look at them.
+    """
+
+    tool: str = "-"
+    environment: str | None = None
+    time: datetime | None = None
+    token_estimate: int | None = None
+    cost_estimate: int | float | str | Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """One question to a policy. A `resource` that ends in ``*`` is a scope."""
 
@@ -154,6 +174,54 @@ class PolicyDecision:
     def limit(self, name: str) -> Obligation | None:
         """Return the obligation `name` that holds one value, or None: no limit."""
         return next(iter(self.obligations.get(name, ())), None)
+
+    def refused(self, reason: str) -> PolicyDecision:
+        """Return this as a refusal, where not a rule but an obligation refused it."""
+        if self.decision is Decision.DENY:
+            return self
+        return replace(self, decision=Decision.DENY, reason=reason)
+
+    @property
+    def max_duration(self) -> int | None:
+        """The seconds that a credential may live; None: no limit."""
+        found: int | None = self._value("max_duration")
+        return found
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The tokens that one lease may take; None: no limit, 0: none at all.
+
+        ``if decision.max_tokens is not None and tokens > decision.max_tokens: …``
+        """
+        found: int | None = self._value("max_tokens")
+        return found
+
+    @property
+    def max_cost(self) -> Money | None:
+        """What one lease may cost, in USD; None: no limit, 0: nothing at all."""
+        from agentauth_cli.money import Money
+
+        micro: int | None = self._value("max_cost")
+        return None if micro is None else Money.of_micro(micro)
+
+    @property
+    def rate_limit(self) -> tuple[Obligation, ...]:
+        """The rates that hold, each with its rule: what `RateLimiter.check` takes. Empty: none."""
+        return self.obligations.get("rate_limit", ())
+
+    @property
+    def must_log(self) -> bool:
+        """Whether what is done has to be written down."""
+        return "must_log" in self.obligations
+
+    @property
+    def require_reason(self) -> bool:
+        """Whether the caller has to say why."""
+        return "require_reason" in self.obligations
+
+    def _value(self, name: str) -> Any:
+        found = self.limit(name)
+        return None if found is None else found.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,12 +345,20 @@ class ProviderCredential:
     """A short-lived credential. `credentials` are plain strings behind a masked mapping.
 
     `credential_id` is a public id of it (for AWS the access key id), `narrowed` says in the
-    provider's own words what it was cut down to.
+    provider's own words what it was cut down to. `lease` is what its use is recorded by; empty
+    where a broker was called by hand. Raises ValueError where `expires_at` is naive.
     """
 
     provider: ProviderType
     credential_type: str
-    credentials: SecretMapping
+    credentials: Mapping[str, str]
     expires_at: datetime
     credential_id: str = ""
     narrowed: str = ""
+    lease: str = ""
+
+    def __post_init__(self) -> None:
+        if self.expires_at.tzinfo is None:
+            raise ValueError("expires_at has no time zone: datetime.now(UTC) has one")
+        if not isinstance(self.credentials, SecretMapping):
+            object.__setattr__(self, "credentials", SecretMapping(self.credentials))

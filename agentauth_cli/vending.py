@@ -286,7 +286,7 @@ def issue(
     trail.known.update(records.credential(credential))
     record = {"event": "vend.issued", **trail.known, "lease": lease.id}
     parts.ledger().issue(active, record, recheck)
-    return Vended(credential, active, bounded)
+    return Vended(replace(credential, lease=lease.id), active, bounded)
 
 
 def hand_over(parts: Parts, vended: Vended, deliver: Callable[[Vended], None]) -> None:

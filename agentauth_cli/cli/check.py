@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -114,19 +114,12 @@ def work(wiring: Wiring, given: Asked, show: Show) -> None:
         bounded = go(wiring.parts(), given)
     except PermissionDeniedError as refusal:
         if refusal.decision is not None:
-            show.answer(_refused(refusal.decision, refusal.message))
+            show.answer(refusal.decision.refused(refusal.message))
         raise
     except ConfigError:
         _show_unloaded(wiring, show)
         raise
     show.answer(bounded.decision)
-
-
-def _refused(decision: PolicyDecision, reason: str) -> PolicyDecision:
-    """Return the decision as a refusal, also where it was an obligation that refused."""
-    if decision.decision is Decision.DENY:
-        return decision
-    return replace(decision, decision=Decision.DENY, reason=reason)
 
 
 def ask_policy(wiring: Wiring, given: PolicyInput, show: Show) -> None:
