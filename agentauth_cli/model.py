@@ -107,7 +107,7 @@ class PolicyContext:
     environment: str | None = None
     time: datetime | None = None
     token_estimate: int | None = None
-    cost_estimate: int | float | str | Decimal | None = None
+    cost_estimate: float | str | Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from agentauth_cli.model import (
+        Action,
         Charge,
         Lease,
+        PolicyContext,
+        PolicyDecision,
         Principal,
         ProviderCredential,
+        Resource,
         ToolRequest,
         Usage,
     )
@@ -27,8 +31,22 @@ Record = Mapping[str, Any]
 class IdentityVerifier(Protocol):
     """Something presented → who that is."""
 
-    def authenticate(self) -> Principal:
+    def authenticate(self, presented: str) -> Principal:
         """Return the principal. Raises AuthenticationError, with a reason, for anything less."""
+        ...
+
+
+class PolicyDecisionPoint(Protocol):
+    """Whether this principal may do this to that."""
+
+    def evaluate(
+        self,
+        principal: Principal,
+        action: Action,
+        resource: Resource,
+        context: PolicyContext | None = None,
+    ) -> PolicyDecision:
+        """Return the answer; what is not well formed, or cannot be decided, is denied."""
         ...
 
 

@@ -20,6 +20,7 @@ from agentauth_cli.errors import (
     UndeliveredError,
 )
 from agentauth_cli.ledger import records
+from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import (
     Charge,
     Decision,
@@ -294,6 +295,17 @@ def hand_over(parts: Parts, vended: Vended, deliver: Callable[[Vended], None]) -
     if parts.clock() >= vended.credential.expires_at:
         raise UndeliveredError("the credential expired before it could be handed over")
     deliver(vended)
+
+
+def settle(ledger: Ledger, lease_id: str) -> bool:
+    """End an issued lease before its credential does: what it reserved is spent.
+
+    False where it is over already, or never was. Raises StateError.
+    """
+    lease = ledger.lease(lease_id)
+    if lease is None:
+        return False
+    return ledger.settle(lease_id, {"event": "lease.settled", **lease_fields(lease)})
 
 
 class Trail:

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
@@ -18,13 +18,17 @@ from agentauth_cli.errors import (
     LedgerMissingError,
     StateError,
     UnavailableError,
+    UsageError,
 )
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
+from agentauth_cli.inbound.jwt import verify
 from agentauth_cli.ledger import note, opening, process
 from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.ledger.opening import Place
-from agentauth_cli.vending import Parts
+from agentauth_cli.model import ProviderType
+from agentauth_cli.secret import Secret
+from agentauth_cli.vending import Asked, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +37,10 @@ if TYPE_CHECKING:
     from agentauth_cli.inbound.source import Source
     from agentauth_cli.ledger.sqlite import SQLiteLedger
     from agentauth_cli.model import Principal
-    from agentauth_cli.outbound.aws import AWSCredentialBroker
     from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.charges import Stated
     from agentauth_cli.policy.narrow import Tool
-    from agentauth_cli.ports import Clock, Record
+    from agentauth_cli.ports import Clock, CredentialBroker, Record
 
 KEYS = "jwks"
 STORES = ("sqlite", "ephemeral")
@@ -65,13 +69,15 @@ class Wiring:
     """The parts of one process, each made when it is first asked for.
 
     `environ` are the variables that lead to the files and to the caller's identity; `say` gets
-    what a person should know.
+    what a person should know. `ephemeral` makes the ledger in memory, and `brokers` take the place
+    of those that the configuration asks for: in tests.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     clock: Clock = utc_now
     say: Callable[[str], None] = _silent
     ephemeral: Callable[..., SQLiteLedger] = MemoryLedger
+    brokers: Callable[[ProviderType, str], CredentialBroker] | None = None
 
     @cached_property
     def places(self) -> Places:
@@ -93,10 +99,34 @@ class Wiring:
 
         Raises UnknownNameError, ConfigError; UnavailableError where it needs a later version.
         """
-        wanted = environment if environment is not None else self.environ.get("AGENTAUTH_ENV")
-        tool = self.settings.tool(name, self.settings.environment(wanted))
-        self.settings.needs_later(tool)
+        tool = self.settings.tool(name, self.environment(environment))
+        if self.brokers is None:
+            self.settings.needs_later(tool)
         return tool
+
+    def environment(self, name: str | None) -> str:
+        """Return the environment of this name, else AGENTAUTH_ENV's, else the default one."""
+        wanted = name if name is not None else self.environ.get("AGENTAUTH_ENV")
+        return self.settings.environment(wanted)
+
+    def asked(
+        self,
+        tool: str,
+        environment: str | None,
+        stated: Stated,
+        resource: str | None = None,
+        delivery: str = "stdout",
+    ) -> Asked:
+        """Return what is asked for. Raises as `tool`; UsageError for too short a life."""
+        found = self.tool(tool, environment)
+        shortest = self.broker(found).min_duration
+        if stated.duration is not None and stated.duration < shortest:
+            raise UsageError(
+                f"a duration of {stated.duration} s: {found.provider} mints nothing shorter than "
+                f"{shortest} s",
+                hint=f"Ask for {shortest}s or more",
+            )
+        return Asked(found, stated, resource, delivery)
 
     @cached_property
     def identity(self) -> Source:
@@ -175,22 +205,48 @@ class Wiring:
                 raise ConfigError(f"{gone} is gone", hint="Bring it back; an empty one will do")
         return found or ()
 
-    def broker(self, tool: Tool) -> AWSCredentialBroker:
+    def broker(self, tool: Tool) -> CredentialBroker:
         """Return the broker of the tool's provider and environment."""
+        return self.broker_of(tool.provider, tool.environment)
+
+    def broker_of(self, provider: ProviderType, environment: str) -> CredentialBroker:
+        """Return the broker of a provider in an environment.
+
+        Raises ConfigError where the environment has nothing of that provider.
+        """
+        if self.brokers is not None:
+            return self.brokers(provider, environment)
         from agentauth_cli.outbound.aws import AWSCredentialBroker
 
-        aws = self.settings.environments[tool.environment][tool.provider]
+        if provider is not ProviderType.AWS:
+            raise UnavailableError(f"the provider {provider}")
+        return AWSCredentialBroker(**self.aws_arguments(environment))
+
+    def aws_arguments(self, environment: str) -> dict[str, Any]:
+        """Return what the configuration says to the AWS broker of an environment."""
+        aws = self.settings.provider(ProviderType.AWS, environment, "the broker")
         bundle = aws["ca_bundle"]
-        return AWSCredentialBroker(
-            role_arn_template=aws["role_arn_template"],
-            account_id=aws["account_id"],
-            region=aws["region"],
-            source=aws["source"],
-            session_tags=aws["session_tags"],
-            sts_endpoint=aws["sts_endpoint"],
-            ca_bundle=self.places.config / bundle if bundle else None,
-            clock=self.clock,
-        )
+        return {
+            "role_arn_template": aws["role_arn_template"],
+            "account_id": aws["account_id"],
+            "region": aws["region"],
+            "source": aws["source"],
+            "session_tags": aws["session_tags"],
+            "sts_endpoint": aws["sts_endpoint"],
+            "ca_bundle": self.places.config / bundle if bundle else None,
+            "clock": self.clock,
+        }
+
+    def verify(self, presented: str | None) -> Principal:
+        """Return who presents this to a service. Raises AuthenticationError."""
+        keys = KeySource(self.places.state / KEYS, self.clock)
+        token = Secret((presented or "").removeprefix("Bearer "))
+        return verify(token, self.settings.inbound.issuers, keys, self.clock())
+
+    def close(self) -> None:
+        """Let go of the ledger, if it was opened."""
+        if "ledger" in self.__dict__:
+            self.ledger.close()
 
     def parts(self) -> Parts:
         """Return what the eight steps need."""

@@ -73,13 +73,18 @@ class Settings:
             near = did_you_mean(name, self.tools)
             raise UnknownNameError(f"there is no tool {name!r}{near}", hint=_known(self.tools))
         entry = self.tools[name]
-        provider = self.environments[environment].get(entry["provider"])
-        if provider is None:
+        provider = self.provider(entry["provider"], environment, f"tool {name}")
+        return _tool(name, entry, environment, provider)
+
+    def provider(self, name: str, environment: str, needed_by: str) -> Mapping[str, Any]:
+        """Return what an environment says of a provider. Raises ConfigError where it is nothing."""
+        found = self.environments[environment].get(name)
+        if found is None:
             raise ConfigError(
-                f"tool {name} needs [environments.{environment}.{entry['provider']}]",
+                f"{needed_by} needs [environments.{environment}.{name}]",
                 hint="Add it to config.toml, or name another environment",
             )
-        return _tool(name, entry, environment, provider)
+        return found
 
     def every_tool(self) -> Iterator[Tool]:
         """Yield each tool in each environment that has its provider."""

@@ -17,7 +17,7 @@ from agentauth_cli.ledger.rows import (
     usage_fields,
 )
 from agentauth_cli.ledger.store import Store
-from agentauth_cli.model import Charged, Usage, Window
+from agentauth_cli.model import Charged, Principal, Usage, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -184,6 +184,25 @@ class Spending(Store):
         """Return every principal that a record names, once."""
         with self.reading():
             return [row[0] for row in self.db.execute(_PRINCIPALS)]
+
+    def seen(self, principal: str) -> Principal | None:
+        """Return a principal as its newest record has it, None where no record names it."""
+        query = (
+            "SELECT record FROM records WHERE json_extract(record, '$.principal') = ? "
+            "ORDER BY seq DESC LIMIT 1"
+        )
+        with self.reading():
+            row = self.db.execute(query, (principal,)).fetchone()
+        if row is None:
+            return None
+        record = json.loads(row[0])
+        return Principal(
+            principal,
+            principal.partition("/")[2],
+            kind=record.get("kind", "user"),
+            groups=tuple(record.get("groups", ())),
+            actor=record.get("actor"),
+        )
 
     def knows(self, principal: str) -> bool:
         """Say whether a record names this principal."""

@@ -99,7 +99,7 @@ def charges(
     taken = _amounts(tool, stated, decision, budgets)
     _check_caps(taken, decision)
     return [
-        *_rates(decision.obligations.get("rate_limit", ()), principal),
+        *paced(decision.rate_limit, principal.id),
         *_budgeted(budgets, tool, principal, taken, now),
     ]
 
@@ -175,10 +175,19 @@ def _said(amount: int | None, cap: Obligation, option: str, decision: PolicyDeci
     return amount
 
 
-def _rates(limits: Iterable[Obligation], principal: Principal) -> Iterator[Charge]:
+def paced(limits: Iterable[Obligation], principal_id: str) -> Iterator[Charge]:
+    """Yield what one request takes of these rates, each counted per principal and rule."""
     for limit in dict.fromkeys(limits):
-        counter = _counter("rate", limit.rule, str(limit.value), principal.id)
+        counter = _counter("rate", limit.rule, str(limit.value), principal_id)
         yield Charge(counter, "rate", limit.value, 1, limit.value.count, limit.rule)
+
+
+def spent(
+    budgets: Sequence[Budget], tool: Tool, principal: Principal, usage: Usage, now: datetime
+) -> list[Charge]:
+    """Return what was used, and is over, of each budget that it meets: tokens and cost alone."""
+    amounts: dict[Metric, int | None] = {"tokens": usage.tokens, "cost": usage.cost}
+    return [one for one in _budgeted(budgets, tool, principal, amounts, now) if one.amount]
 
 
 def _budgeted(
@@ -193,7 +202,7 @@ def _budgeted(
             for (unit, metric), limit in budget.limits.items():
                 counter = _counter("budget", budget.id, unit, metric, *values)
                 span = window(unit, now, budget.zone)
-                yield Charge(counter, metric, span, taken[metric] or 0, limit, budget.id)
+                yield Charge(counter, metric, span, taken.get(metric) or 0, limit, budget.id)
 
 
 def counted(budget: Budget, tool: Tool, principal: Principal) -> list[tuple[str, ...]]:
@@ -259,8 +268,9 @@ def exceeded(charge: Charge, used: int, now: datetime, wait: float = 0.0) -> Lim
     """Return the error for a charge that would go over. `wait` in seconds, for rates."""
     if isinstance(charge.window, Rate):
         after = ceil(wait)
+        who = f"rule {charge.source}" if charge.source else "the program"
         return RateLimitExceededError(
-            f"rule {charge.source} permits {charge.window}",
+            f"{who} permits {charge.window}",
             hint=f"Try again in {after} s" if charge.limit else "Its rate is 0: never",
             retry_after=after if charge.limit else None,
         )

@@ -467,7 +467,6 @@ def test_an_email_of_entra_is_no_subject(issuer: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"ledger": "ephemeral"}, "ledger = 'ephemeral'"),
         ({"ledger": "postgresql://me:secret@db/x"}, "ledger = 'postgresql'"),
         ({"audit": {"mirror": "syslog"}}, "audit.mirror"),
         ({"fleet": {"require_same": True}}, "fleet.require_same"),

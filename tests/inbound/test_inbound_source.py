@@ -19,7 +19,6 @@ from support.issuer import signer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from agentauth_cli.ports import IdentityVerifier
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MADE = signer("ES256")
@@ -54,7 +53,7 @@ def refusal(inbound: Inbound = OPEN, /, **environ: str) -> str:
 
 def test_a_source_is_an_identity_verifier() -> None:
     """What is found is a verifier, as the core asks for one."""
-    verifier: IdentityVerifier = look(AGENTAUTH_TOKEN=token())
+    verifier: Source = look(AGENTAUTH_TOKEN=token())
     assert verifier.authenticate().id == "okta/alice"
 
 

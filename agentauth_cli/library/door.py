@@ -1,0 +1,288 @@
+"""`AgentAuth`: who is asking, may they, and the credential, in a program of your own.
+
+Every call reads the files anew and opens the ledger for itself: a switch, an edit of the policy and
+another process count at once, threads share nothing, and a process that forks has nothing open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from dataclasses import replace
+from datetime import UTC, timedelta
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from agentauth_cli import vending
+from agentauth_cli.errors import (
+    AuthenticationError,
+    PermissionDeniedError,
+    UndeliveredError,
+    UsageError,
+)
+from agentauth_cli.inbound.claims import LEEWAY
+from agentauth_cli.ledger import records
+from agentauth_cli.ledger.memory import MemoryLedger
+from agentauth_cli.library.decisions import DecisionPoint
+from agentauth_cli.library.journal import AuditLog
+from agentauth_cli.library.pace import RateLimiter
+from agentauth_cli.model import ProviderType, Usage
+from agentauth_cli.money import Money
+from agentauth_cli.policy.charges import Stated
+from agentauth_cli.wiring import Wiring, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from decimal import Decimal
+    from typing import Any, Self, Unpack
+
+    from agentauth_cli.model import PolicyDecision, Principal, ProviderCredential
+    from agentauth_cli.ports import Clock, CredentialBroker
+    from agentauth_cli.vending import Asked, Parts, Vended
+
+_LEEWAY = timedelta(seconds=LEEWAY)
+
+
+class Asking(TypedDict, total=False):
+    """What a request may say besides principal and tool; all of it may be left out."""
+
+    environment: str
+    """Else AGENTAUTH_ENV, else the default one."""
+    resource: str
+    """A part of the tool's resource."""
+    duration: int
+    """Seconds."""
+    estimate_tokens: int
+    estimate_cost: float | str | Decimal
+    """USD."""
+    model: str
+    reason: str
+
+
+class AgentAuth:
+    """One configuration, for as many threads as there are. See `from_config`."""
+
+    def __init__(
+        self,
+        *,
+        environ: Callable[[], dict[str, str]],
+        clock: Clock = utc_now,
+        brokers: Callable[[ProviderType, str], CredentialBroker] | None = None,
+    ) -> None:
+        self._environ = environ
+        self._clock = clock
+        self._brokers = brokers
+        self._lock = threading.Lock()
+        self._memory: MemoryLedger | None = None
+
+    @classmethod
+    def from_config(
+        cls, directory: str | os.PathLike[str] | None = None, clock: Clock | None = None
+    ) -> Self:
+        """Return the door to the configuration in force, or to the one in `directory`.
+
+        `clock` is a callable that returns an aware datetime. Raises ConfigError where config.toml
+        is missing or does not load.
+        """
+
+        def environ() -> dict[str, str]:
+            moved = {} if directory is None else {"AGENTAUTH_CONFIG_DIR": str(Path(directory))}
+            return {**os.environ, **moved}
+
+        made = cls(environ=environ, clock=utc_now if clock is None else partial(_utc, clock))
+        with made.wiring() as wiring:
+            _ = wiring.settings
+        return made
+
+    @contextlib.contextmanager
+    def wiring(self) -> Iterator[Wiring]:
+        """Wire the parts for one call; what it opened is closed at its end."""
+        wired = Wiring(
+            environ=self._environ(),
+            clock=self._clock,
+            ephemeral=self._ephemeral,
+            brokers=self._brokers,
+        )
+        with contextlib.closing(wired):
+            yield wired
+
+    def _ephemeral(self, **made: Any) -> MemoryLedger:
+        """Return the one ledger that all calls share where it is in memory."""
+        with self._lock:
+            if self._memory is None:
+                self._memory = MemoryLedger(**made)
+            return self._memory
+
+    # -- the steps ---------------------------------------------------------------------------
+
+    def authenticate(self, presented: str | None) -> Principal:
+        """Return who presents this: the value of an Authorization header, a JWT or an API key.
+
+        Raises AuthenticationError, with a `reason`, for anything less than a good one.
+        """
+        with self.wiring() as wiring:
+            parts = replace(wiring.parts(), authenticate=lambda: wiring.verify(presented))
+            principal = vending.identify(parts)
+            if not wiring.ledger.knows(principal.id):
+                known = records.principal(principal, (), wiring.clock())
+                wiring.ledger.append({"event": "login", **known})
+            return principal
+
+    def check(self, principal: Principal, tool: str, **asking: Unpack[Asking]) -> PolicyDecision:
+        """Return whether `vend` would be allowed, and what would hold; nothing is reserved.
+
+        A refusal of the policy is an answer; what stops a request otherwise is raised as by `vend`.
+        """
+        with self.wiring() as wiring:
+            asked = _asked(wiring, tool, asking)
+            try:
+                return vending.check(_parts(wiring, principal), asked).decision
+            except PermissionDeniedError as refusal:
+                if refusal.decision is None:
+                    raise
+                return refusal.decision.refused(refusal.message)
+
+    def vend(self, principal: Principal, tool: str, **asking: Unpack[Asking]) -> ProviderCredential:
+        """Go the whole way: decide, reserve, mint, record; return the credential.
+
+        Raises the AgentAuthError of the step that refused.
+        """
+        return self._vended(principal, tool, asking, lambda _: None)
+
+    async def avend(
+        self, principal: Principal, tool: str, **asking: Unpack[Asking]
+    ) -> ProviderCredential:
+        """Do the same in a thread. The lease of a cancelled one says ``undelivered``."""
+        import asyncio
+
+        gone = threading.Event()
+
+        def deliver(_vended: Vended) -> None:
+            if gone.is_set():
+                raise UndeliveredError("nobody waits for it any more", hint="")
+
+        try:
+            return await asyncio.to_thread(self._vended, principal, tool, asking, deliver)
+        except asyncio.CancelledError:
+            gone.set()
+            raise
+
+    def _vended(
+        self,
+        principal: Principal,
+        tool: str,
+        asking: Asking,
+        deliver: Callable[[Vended], None],
+    ) -> ProviderCredential:
+        with self.wiring() as wiring:
+            asked = _asked(wiring, tool, asking)
+            return vending.vend(_parts(wiring, principal), asked, deliver).credential
+
+    @contextlib.contextmanager
+    def lease(
+        self, principal: Principal, tool: str, **asking: Unpack[Asking]
+    ) -> Iterator[ProviderCredential]:
+        """Vend for as long as the block lasts, then settle: what was reserved is spent."""
+        credential = self.vend(principal, tool, **asking)
+        try:
+            yield credential
+        finally:
+            self.settle(credential)
+
+    def settle(self, credential: ProviderCredential) -> bool:
+        """End the lease of a credential early. False where it is over already. Raises StateError.
+
+        The credential itself lives as long as its provider says.
+        """
+        with self.wiring() as wiring:
+            return vending.settle(wiring.ledger, credential.lease)
+
+    def record_usage(
+        self,
+        credential: ProviderCredential,
+        *,
+        tokens: int | None = None,
+        cost: float | str | Decimal | None = None,
+    ) -> None:
+        """Record what a credential's use took: more than was reserved counts, less changes nothing.
+
+        `cost` in USD. Raises UsageError for what is no amount, StateError where there is no lease.
+        """
+        usage = Usage(_tokens(tokens), _micro(cost))
+        with self.wiring() as wiring:
+            wiring.ledger.record_usage(credential.lease, usage, {})
+
+    # -- the parts ---------------------------------------------------------------------------
+
+    def broker(
+        self, provider: ProviderType | str, environment: str | None = None
+    ) -> CredentialBroker:
+        """Return the broker of a provider in an environment: it mints, and does nothing else."""
+        with self.wiring() as wiring:
+            return wiring.broker_of(ProviderType(provider), wiring.environment(environment))
+
+    @cached_property
+    def pdp(self) -> DecisionPoint:
+        """The policy alone."""
+        return DecisionPoint(self.wiring)
+
+    @cached_property
+    def audit_log(self) -> AuditLog:
+        """The program's own records, in the same chain."""
+        return AuditLog(self.wiring)
+
+    @cached_property
+    def rate_limiter(self) -> RateLimiter:
+        """The policy's rates, for what the program does without a lease."""
+        return RateLimiter(self.wiring)
+
+
+def _utc(clock: Clock) -> datetime:
+    now = clock()
+    if now.tzinfo is None:
+        raise ValueError("a clock returns aware datetimes: datetime.now(UTC)")
+    return now.astimezone(UTC)
+
+
+def _parts(wiring: Wiring, principal: Principal) -> Parts:
+    def authenticate() -> Principal:
+        ends = principal.expires_at
+        if ends is not None and wiring.clock() >= ends + _LEEWAY:
+            raise AuthenticationError(
+                "what vouched for the principal has expired",
+                reason="expired",
+                hint="Authenticate the caller anew",
+            )
+        return principal
+
+    return replace(wiring.parts(), authenticate=authenticate)
+
+
+def _asked(wiring: Wiring, tool: str, asking: Asking) -> Asked:
+    stated = Stated(
+        asking.get("duration"),
+        _tokens(asking.get("estimate_tokens")),
+        _micro(asking.get("estimate_cost")),
+        asking.get("model"),
+        asking.get("reason"),
+    )
+    return wiring.asked(tool, asking.get("environment"), stated, asking.get("resource"))
+
+
+def _tokens(count: int | None) -> int | None:
+    from agentauth_cli.tables import values
+
+    try:
+        return None if count is None else values.integer(count)
+    except ValueError as error:
+        raise UsageError(f"tokens: {error}", hint="") from None
+
+
+def _micro(amount: object) -> int | None:
+    try:
+        return None if amount is None else Money.of(amount).micro
+    except ValueError as error:
+        raise UsageError(str(error), hint="") from None
