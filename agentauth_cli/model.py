@@ -258,6 +258,23 @@ class ToolRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a broker would ask of its provider, to the letter; nothing has been sent.
+
+    `parameters` are by the provider's own names. `source` is what it would be asked with, as in
+    the configuration; `audience` that of a token which is still to be fetched. `unenforced` says
+    what the provider itself will not hold the credential to.
+    """
+
+    operation: str
+    endpoint: str
+    parameters: Mapping[str, Any] = field(hash=False)
+    source: str
+    audience: str | None = None
+    unenforced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A span of time that a limit holds for, in UTC: from `start` up to, not including, `end`."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         Lease,
         PolicyContext,
         PolicyDecision,
+        Preview,
         Principal,
         ProviderCredential,
         Resource,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Usage,
     )
     from agentauth_cli.policy.switches import Switch
+    from agentauth_cli.secret import Secret
 
 Clock = Callable[[], datetime]
 """The time, aware, in UTC."""
@@ -50,6 +52,14 @@ class PolicyDecisionPoint(Protocol):
         ...
 
 
+class SessionPort(Protocol):
+    """What vouches for a principal → tokens that providers trust."""
+
+    def token_for(self, principal: Principal, audience: str) -> Secret:
+        """Return a token of the principal's for this audience. Raises SourceCredentialError."""
+        ...
+
+
 class CredentialBroker(Protocol):
     """Mints at one provider, for one environment."""
 
@@ -63,6 +73,13 @@ class CredentialBroker(Protocol):
 
         Called by hand this is the minting alone: no switch, policy, budget or audit.
         Raises ProviderError, or SourceCredentialError where there is nothing to mint with.
+        """
+        ...
+
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
+        """Return what `vend_credential` would ask of the provider, without asking.
+
+        Raises what it would raise before any call.
         """
         ...
 

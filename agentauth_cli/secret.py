@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 MASK = "••••"
+_TOLD = 200
+_PART = 8  # shorter ones would take words out of a message
 
 
 class Secret:
@@ -109,6 +111,17 @@ def redact(text: str) -> str:
 
 def _masked(token: re.Match[str]) -> str:
     return MASK if token["rest"] else token[0]
+
+
+def told(text: str, *secrets: str | None) -> str:
+    """Return what somebody else says as it may be shown: redacted, escaped, 200 characters at most.
+
+    These secrets are taken out whatever their form is, and so is each part of a token.
+    """
+    for secret in filter(None, secrets):
+        for part in (secret, *(part for part in secret.split(".") if len(part) >= _PART)):
+            text = text.replace(part, MASK)
+    return printable(redact(text))[:_TOLD]
 
 
 def printable(text: str) -> str:

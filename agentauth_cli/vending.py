@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from agentauth_cli.model import Preview
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.rules import Policy
     from agentauth_cli.policy.switches import Switch
@@ -127,6 +128,16 @@ def check(parts: Parts, asked: Asked) -> Bounded:
         parts.ledger().peek(bounded.charges(now), now)
         parts.ledger().append({"event": "check", **trail.known})
     return bounded
+
+
+def preview(parts: Parts, asked: Asked) -> tuple[Bounded, Preview]:
+    """Go as far as `check`, and say what the provider would then be asked. Raises as it does.
+
+    Nothing is reserved and nothing minted: the lease is called `LEASE`.
+    """
+    bounded = check(parts, asked)
+    broker = parts.broker(asked.tool)
+    return bounded, broker.preview(bounded.narrowed.principal, _requested(bounded, "LEASE"))
 
 
 def _ask(parts: Parts, asked: Asked, trail: Trail) -> Bounded:
@@ -250,16 +261,21 @@ def reserve(parts: Parts, asked: Asked, bounded: Bounded, trail: Trail) -> Lease
 
 def mint(parts: Parts, bounded: Bounded, lease: Lease) -> ProviderCredential:
     """Step 6: the credential. Raises ProviderError, SourceCredentialError."""
-    tool, principal = bounded.narrowed.tool, bounded.narrowed.principal
-    request = ToolRequest(
+    narrowed = bounded.narrowed
+    broker = parts.broker(narrowed.tool)
+    return broker.vend_credential(narrowed.principal, _requested(bounded, lease.id))
+
+
+def _requested(bounded: Bounded, lease: str) -> ToolRequest:
+    tool = bounded.narrowed.tool
+    return ToolRequest(
         tool_name=tool.name,
         provider=tool.provider,
         max_duration=bounded.duration,
         grants=bounded.narrowed.grants,
         role=tool.role,
-        lease=lease.id,
+        lease=lease,
     )
-    return parts.broker(tool).vend_credential(principal, request)
 
 
 def issue(

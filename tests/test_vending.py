@@ -30,7 +30,7 @@ from agentauth_cli.ledger import opening
 from agentauth_cli.ledger.chain import verify
 from agentauth_cli.ledger.process import this_process
 from agentauth_cli.ledger.recount import differences, recount
-from agentauth_cli.model import Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
 from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant
@@ -114,6 +114,11 @@ class Broker:
         values = SecretMapping({"aws_secret_access_key": SECRET})
         ends = self.clock() + self.lives
         return ProviderCredential(ProviderType.AWS, "made_up", values, ends, "public-id", "{}")
+
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
+        """Return what would be asked: the request itself."""
+        parameters = {"principal": principal, "request": tool_request}
+        return Preview("Mint", "https://sts.example", parameters, "made_up")
 
 
 class World:

@@ -1,67 +1,53 @@
-"""AWS: `sts:AssumeRole` with a session policy, from boto3's own source credentials.
+"""AWS: sessions of a role, cut down by a session policy.
 
-boto3 builds and signs the request and parses the answer; `transport.send` alone carries it. Only
-what fetches the source credential (SSO, the metadata service, a chained profile) is botocore's own.
+Either `sts:AssumeRole` with a source credential of boto3's chain (`aws_boto`), or
+`sts:AssumeRoleWithWebIdentity` with a token that the role's account trusts (`aws_web`).
 """
 
 from __future__ import annotations
 
-import io
 import re
 from datetime import UTC, datetime
 from string import Formatter
-from typing import TYPE_CHECKING, Any, NoReturn, cast
-from urllib.parse import parse_qsl
+from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.errors import (
-    ConfigError,
-    ProviderAnswerError,
-    ProviderError,
-    ProviderRefusedError,
-    SourceCredentialError,
-    UsageError,
-)
-from agentauth_cli.model import ProviderCredential, ProviderType
+from agentauth_cli.errors import ConfigError, UsageError
+from agentauth_cli.model import Preview, ProviderCredential, ProviderType
+from agentauth_cli.outbound import aws_boto, aws_web
+from agentauth_cli.outbound.aws_call import REGION, Call, Sts, regional
 from agentauth_cli.outbound.aws_session import (
     LONGEST,
     SHORTEST,
     Role,
     believed,
     duration,
-    form,
     role,
     role_arn,
     session_name,
     session_policy,
     session_tags,
+    web_session_name,
 )
-from agentauth_cli.outbound.aws_source import profile_of, shown, source_credential
+from agentauth_cli.outbound.aws_source import profile_of
 from agentauth_cli.secret import SecretMapping
-from agentauth_cli.transport import Deadline, send
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
-
-    from boto3 import Session
-    from botocore.awsrequest import AWSPreparedRequest, AWSResponse
-    from botocore.credentials import ReadOnlyCredentials
-    from botocore.exceptions import ClientError
 
     from agentauth_cli.model import Principal, ToolRequest
     from agentauth_cli.ports import Clock
+    from agentauth_cli.secret import Secret
+
+WEB_IDENTITY = "web_identity"
+AUDIENCE = "sts.amazonaws.com"
+"""Of the token for web identity, where none is configured."""
 
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
-_REGION = re.compile(r"[a-z]{2,}(?:-[a-z0-9]+)+")
-_SUFFIXES = {
-    "cn": "amazonaws.com.cn",
-    "eusc": "amazonaws.eu",
-    "us-iso": "c2s.ic.gov",
-    "us-isob": "sc2s.sgov.gov",
-    "us-isof": "csp.hci.ic.gov",
-    "eu-isoe": "cloud.adc-e.uk",
-}
-_TWICE = (b"<AssumeRoleResult>", b"<Credentials>", b"<AssumedRoleUser>")
+_UNENFORCED = (
+    "how often the session is used: budgets and rate limits count credentials, not calls",
+    "an earlier end: no kill switch ends a session that has been vended",
+)
 
 
 def _now() -> datetime:
@@ -72,8 +58,10 @@ class AWSCredentialBroker:
     """Mints AWS sessions for one environment.
 
     `role_arn_template` may hold ``{account_id}`` and ``{tool_name}``. `source` is ``ambient``
-    (boto3's chain) or ``profile:NAME``. `sts_endpoint` is a base URL and `ca_bundle` its
-    certificates. `deadline` is in seconds, for all attempts of one call together.
+    (boto3's chain), ``profile:NAME`` or ``web_identity``, which needs `token`: it is asked for the
+    principal's token for `audience` at each call. `sts_endpoint` is a base URL and `ca_bundle` its
+    certificates. `deadline` is in seconds, for all attempts of one call together; `pause` waits
+    between them, no longer than the seconds it is told.
     Raises ConfigError for a region, template or source that cannot be meant.
     """
 
@@ -87,21 +75,33 @@ class AWSCredentialBroker:
         account_id: str = "",
         region: str | None = None,
         source: str = "ambient",
+        token: Callable[[Principal], Secret] | None = None,
+        audience: str = AUDIENCE,
         session_tags: bool = True,
         sts_endpoint: str | None = None,
         ca_bundle: Path | None = None,
         clock: Clock = _now,
         deadline: float = 20.0,
+        pause: Callable[[float], None] = aws_web.jittered,
     ) -> None:
+        if (source == WEB_IDENTITY) != (token is not None):
+            raise ConfigError(
+                "`token` goes with source web_identity, and with that alone",
+                hint="Give AWSCredentialBroker both or neither",
+            )
         self._template = _checked_template(role_arn_template)
         self._account_id = account_id
         self._region = region
-        self._profile = profile_of(source)
+        self._source = source
+        self._profile = None if token else profile_of(source)
+        self._token = token
+        self._audience = audience
         self._tagged = session_tags
-        self._endpoint = sts_endpoint or _regional(region or "us-east-1")
-        self._ca_bundle = ca_bundle
+        self._sts = Sts(
+            sts_endpoint or regional(region or REGION), region or REGION, ca_bundle, deadline
+        )
         self._clock = clock
-        self._seconds = deadline
+        self._pause = pause
 
     def vend_credential(
         self, principal: Principal, tool_request: ToolRequest
@@ -112,23 +112,10 @@ class AWSCredentialBroker:
         ConfigError before any call, SourceCredentialError where there is nothing to mint with, and
         ProviderError for a refusal, no answer, or an answer that is not to be believed.
         """
-        if tool_request.provider != ProviderType.AWS:
-            raise UsageError(f"this broker mints for aws, not for {tool_request.provider}")
-        seconds = duration(tool_request, self.min_duration, self.max_duration)
-        wanted = self._role(tool_request)
-        policy = session_policy(tool_request.narrowed)
-        name = session_name(principal)
-        asked: dict[str, Any] = {
-            "RoleArn": wanted.arn,
-            "RoleSessionName": name,
-            "DurationSeconds": seconds,
-            "Policy": policy,
-        }
-        if self._tagged:
-            asked |= {"SourceIdentity": name, "Tags": session_tags(principal, tool_request)}
+        call = self._call(principal, tool_request)
         now = self._clock()
-        answer = self._assume(asked)
-        values, end = believed(answer, wanted.assumed(name), seconds, now)
+        answer = self._answer(principal, call)
+        values, end = believed(answer, call.session, tool_request.max_duration, now)
         access_key = values["aws_access_key_id"]
         if self._region is not None:
             values["region_name"] = self._region
@@ -138,8 +125,49 @@ class AWSCredentialBroker:
             credentials=SecretMapping(values),
             expires_at=end,
             credential_id=access_key,
-            narrowed=policy,
+            narrowed=call.parameters["Policy"],
         )
+
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
+        """Return what `vend_credential` would ask of STS, without asking.
+
+        Raises UsageError or ConfigError as it does before any call.
+        """
+        call = self._call(principal, tool_request)
+        return Preview(
+            operation=call.operation,
+            endpoint=self._sts.url,
+            parameters=call.parameters,
+            source=self._source,
+            audience=self._audience if self._token else None,
+            unenforced=_UNENFORCED,
+        )
+
+    def _call(self, principal: Principal, request: ToolRequest) -> Call:
+        """Return the one call that this request means."""
+        if request.provider != ProviderType.AWS:
+            raise UsageError(f"this broker mints for aws, not for {request.provider}")
+        seconds = duration(request, self.min_duration, self.max_duration)
+        wanted = self._role(request)
+        web = self._token is not None
+        name = web_session_name(principal, request.lease) if web else session_name(principal)
+        parameters: dict[str, Any] = {
+            "RoleArn": wanted.arn,
+            "RoleSessionName": name,
+            "DurationSeconds": seconds,
+            "Policy": session_policy(request.narrowed),
+        }
+        if web:  # which takes neither tags nor a source identity
+            return Call("AssumeRoleWithWebIdentity", wanted, parameters)
+        if self._tagged:
+            parameters |= {"SourceIdentity": name, "Tags": session_tags(principal, request)}
+        return Call("AssumeRole", wanted, parameters)
+
+    def _answer(self, principal: Principal, call: Call) -> Mapping[str, Any]:
+        if self._token is None:
+            return aws_boto.assume(call, self._profile, self._sts)
+        token = self._token(principal)
+        return aws_web.assume(call, token, self._audience, self._sts, self._pause)
 
     def _role(self, request: ToolRequest) -> Role:
         """Return the request's own role, or the template's."""
@@ -153,133 +181,6 @@ class AWSCredentialBroker:
                 hint="Give the tool a `role`",
             )
         return role(role_arn(self._template, self._account_id, request.tool_name))
-
-    def _assume(self, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Call AssumeRole; translate whatever boto3 makes of the answer."""
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
-        session, source = source_credential(self._profile)
-        client = self._client(session, source, form(asked))
-        try:
-            return dict(client.assume_role(**asked))
-        except ProviderError:
-            raise
-        except ClientError as error:
-            self._refused(error, source)
-        except BotoCoreError as error:
-            why = shown(str(error), source)
-            raise ProviderError(f"AssumeRole did not work: {why}") from None
-        except (
-            ResponseParserError,  # no XML
-            KeyError,  # XML without a result, such as a page with status 200
-            AttributeError,  # parts of another type than expected, such as two of one
-            TypeError,
-            ValueError,  # a time that is none
-            OverflowError,  # a time out of range
-            RuntimeError,  # the same, from botocore's parser; also RecursionError
-        ):
-            # Without its cause: the parser's message quotes the answer, keys and all.
-            raise ProviderAnswerError("the answer to AssumeRole is none of AWS") from None
-
-    def _client(
-        self, session: Session, source: ReadOnlyCredentials, wanted: Mapping[str, str]
-    ) -> Any:
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError
-
-        try:
-            client: Any = session.client(
-                "sts",
-                region_name=self._region or "us-east-1",
-                endpoint_url=self._endpoint,
-                aws_access_key_id=source.access_key,
-                aws_secret_access_key=source.secret_key,
-                aws_session_token=source.token,
-                config=Config(
-                    ignore_configured_endpoint_urls=True,  # type: ignore[call-arg] # not in its types
-                    retries={"mode": "standard", "total_max_attempts": 3},
-                    signature_version="v4",
-                ),
-            )
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"boto3 makes no STS client: {shown(str(error))}") from None
-        deadline = Deadline(self._seconds)
-
-        def carry(request: AWSPreparedRequest, **_: object) -> AWSResponse:
-            _check_form(request, wanted)
-            return _carry(request, deadline, self._endpoint, self._ca_bundle)
-
-        # Whatever boto3's model calls service and operation: nothing goes out around us.
-        client.meta.events.register("before-send", carry)
-        return client
-
-    def _refused(self, error: ClientError, source: ReadOnlyCredentials) -> NoReturn:
-        """Raise what AWS's error means, with its code and request id."""
-        answer: Mapping[str, Any] = error.response
-        code = shown(str(answer.get("Error", {}).get("Code", "")), source)
-        why = shown(str(answer.get("Error", {}).get("Message", "")), source)
-        request_id = shown(str(answer.get("ResponseMetadata", {}).get("RequestId", "")), source)
-        message = f"AssumeRole: {code or 'no code'}: {why} (request id {request_id or 'none'})"
-        if code in {"ExpiredToken", "ExpiredTokenException"}:
-            raise SourceCredentialError(message) from None
-        hint = None
-        if code == "AccessDenied" and self._tagged:
-            hint = (
-                "Let the source do sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity in its "
-                "own policy and in the role's trust policy, or set `session_tags = false`"
-            )
-        raise ProviderRefusedError(message, hint=hint, code=code, request_id=request_id) from None
-
-
-def _check_form(request: AWSPreparedRequest, wanted: Mapping[str, str]) -> None:
-    """Hold what boto3 has made against what was asked: STS ignores names that it does not know."""
-    body = request.body
-    text = body.decode("latin-1") if isinstance(body, bytes) else body
-    try:
-        made = parse_qsl(cast("str", text), keep_blank_values=True, strict_parsing=True)
-    except (AttributeError, TypeError, ValueError):
-        made = []
-    if request.method != "POST" or sorted(made) != sorted(wanted.items()):
-        raise ProviderError(
-            "boto3 would not send AssumeRole as it was asked: a model of its own replaces AWS's",
-            hint="See AWS_DATA_PATH and ~/.aws/models, and take away their `sts` folder",
-        )
-
-
-def _carry(
-    request: AWSPreparedRequest, deadline: Deadline, endpoint: str, ca_bundle: Path | None
-) -> AWSResponse:
-    """Send what boto3 has signed, to the endpoint of the configuration and nowhere else."""
-    from botocore.awsrequest import AWSResponse
-
-    if request.url.rstrip("/") != endpoint.rstrip("/"):
-        raise ProviderAnswerError("boto3 would send AssumeRole to another endpoint than configured")
-    body = cast("str | bytes", request.body)  # a form, never a stream
-    response = send(
-        request.method,
-        request.url,
-        deadline=deadline,
-        headers={name: _text(value) for name, value in request.headers.items()},
-        body=body.encode() if isinstance(body, str) else body,
-        ca_bundle=ca_bundle,
-    )
-    if any(response.body.count(tag) > 1 for tag in _TWICE):
-        raise ProviderAnswerError("the answer to AssumeRole says one thing twice")
-    # Of the headers the request id alone: `x-amz-retry-after` would set how long botocore sleeps.
-    headers: Any = {"x-amzn-requestid": response.headers.get("x-amzn-requestid", "")}
-    return AWSResponse(request.url, response.status, headers, _Body(response.body))
-
-
-class _Body(io.BytesIO):
-    """A body already read, as botocore wants to read it."""
-
-    def stream(self) -> Iterator[bytes]:
-        yield self.read()
-
-
-def _text(value: object) -> str:
-    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _checked_template(template: str | None) -> str | None:
@@ -296,12 +197,3 @@ def _checked_template(template: str | None) -> str | None:
             hint="It may hold {account_id} and {tool_name}",
         )
     return template
-
-
-def _regional(region: str) -> str:
-    """Return the region's own STS endpoint."""
-    if not _REGION.fullmatch(region):
-        raise ConfigError(f"{region!r} is no region of AWS", hint="Such as eu-west-1")
-    parts = region.split("-")
-    suffix = _SUFFIXES.get("-".join(parts[:2])) or _SUFFIXES.get(parts[0]) or "amazonaws.com"
-    return f"https://sts.{region}.{suffix}"

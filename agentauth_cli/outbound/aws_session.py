@@ -26,12 +26,14 @@ SHORTEST, LONGEST = 900, 43_200
 POLICY_LIMIT = 2048
 NAME_LIMIT = 64
 TAG_LIMIT = 256
+LEASE_LIMIT = 40
 KEYS = {
     "AccessKeyId": "aws_access_key_id",
     "SecretAccessKey": "aws_secret_access_key",
     "SessionToken": "aws_session_token",
 }
 
+_MARK = 16
 _LATEST = timedelta(seconds=60)
 _CLOCK = "Check this machine's clock, and the endpoint of the environment"
 _LISTS = frozenset({"s3:listbucket", "s3:listbucketversions", "s3:listbucketmultipartuploads"})
@@ -53,6 +55,19 @@ def session_name(principal: Principal) -> str:
     share a name.
     """
     return _fitted(principal.id, _OUTSIDE_NAME, NAME_LIMIT)
+
+
+def web_session_name(principal: Principal, lease: str | None) -> str:
+    """Return the RoleSessionName of a web identity, whose session takes no tags.
+
+    It says who, as far as there is room, and ends with a hash of the principal's id and the lease,
+    both whole.
+    """
+    mark = sha256(principal.id.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
+    end = f"-{mark}"
+    if lease:
+        end += f"-{_fitted(lease, _OUTSIDE_NAME, LEASE_LIMIT)}"
+    return _OUTSIDE_NAME.sub("-", principal.id)[: NAME_LIMIT - len(end)] + end
 
 
 def session_tags(principal: Principal, request: ToolRequest) -> list[dict[str, str]]:
@@ -87,15 +102,6 @@ def session_policy(grants: Sequence[Grant]) -> str:
             hint="Give the tool fewer grants or permissions, or shorter resources",
         )
     return text
-
-
-def form(asked: Mapping[str, Any]) -> dict[str, str]:
-    """Return the form that asks STS for this AssumeRole (AWS's query protocol), name by name."""
-    fields = {"Action": "AssumeRole", "Version": "2011-06-15"}
-    fields |= {name: str(value) for name, value in asked.items() if name != "Tags"}
-    for number, tag in enumerate(asked.get("Tags", ()), 1):
-        fields |= {f"Tags.member.{number}.{part}": value for part, value in tag.items()}
-    return fields
 
 
 def _fitted(text: str, outside: re.Pattern[str], limit: int) -> str:

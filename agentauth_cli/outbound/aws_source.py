@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError, RecursionRefusedError, SourceCredentialError
-from agentauth_cli.secret import MASK, printable, redact
+from agentauth_cli.secret import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 INSIDE = "AGENTAUTH_INSIDE"
 _PROFILE = "profile:"
-_SHOWN = 200
 _SECONDS = 20.0
 _OURSELVES = re.compile(r"(?:^|[\s/'\"])agentauth(?:_cli)?(?=$|[\s'\";&|])")
 
@@ -38,14 +37,6 @@ def profile_of(source: str) -> str | None:
     if name == source or not name:
         raise ConfigError(f"source {source!r} is not known", hint="Use ambient or profile:NAME")
     return name
-
-
-def shown(text: str, source: ReadOnlyCredentials | None = None) -> str:
-    """Return what AWS says as it may be shown: redacted, escaped, at most 200 characters."""
-    for secret in (source.secret_key, source.token) if source else ():
-        if secret:
-            text = text.replace(secret, MASK)
-    return printable(redact(text))[:_SHOWN]
 
 
 def source_credential(
@@ -61,7 +52,7 @@ def source_credential(
     from botocore.exceptions import TokenRetrievalError as TokenError
 
     ambient = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE")
-    named = shown(shlex.quote(profile or ambient or "default"))
+    named = told(shlex.quote(profile or ambient or "default"))
     try:
         session = boto3.Session(profile_name=profile)
         # Keys in the environment come first in boto3's chain: then no profile is looked at.
@@ -74,13 +65,13 @@ def source_credential(
             raise SourceCredentialError(why, hint="See its credential_process, or log in to it")
         frozen = fetched.result()
     except (SSOError, TokenError) as error:
-        why = f"profile {named}: {shown(str(error))}"
+        why = f"profile {named}: {told(str(error))}"
         raise SourceCredentialError(why, hint=f"Run `aws sso login --profile {named}`") from None
     except LoginError as error:
-        why = f"profile {named}: {shown(str(error))}"
+        why = f"profile {named}: {told(str(error))}"
         raise SourceCredentialError(why, hint=f"Run `aws login --profile {named}`") from None
     except (BotoCoreError, ClientError) as error:
-        raise SourceCredentialError(f"profile {named}: {shown(str(error))}") from None
+        raise SourceCredentialError(f"profile {named}: {told(str(error))}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         # What boto3 lets through from a credential_process or a cached token that is none.
         raise SourceCredentialError(f"profile {named}: {type(error).__name__}") from None
@@ -113,12 +104,12 @@ def _check_profile(name: str, profiles: Mapping[str, Mapping[str, Any]]) -> None
     while name in profiles and name not in seen:
         seen.add(name)
         profile = profiles[name]
-        told = shown(name)
+        named = told(name)
         if _OURSELVES.search(str(profile.get("credential_process", ""))):
-            raise RecursionRefusedError(f"the credential_process of profile {told} is agentauth")
+            raise RecursionRefusedError(f"the credential_process of profile {named} is agentauth")
         if "role_arn" in profile and "mfa_serial" in profile:
             raise SourceCredentialError(
-                f"profile {told} has mfa_serial, and nobody can be asked for a code here",
+                f"profile {named} has mfa_serial, and nobody can be asked for a code here",
                 hint="Use a profile without, or one of `aws sso login`",
             )
         name = str(profile.get("source_profile", ""))

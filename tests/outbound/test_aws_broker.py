@@ -479,7 +479,7 @@ def test_a_broker_that_cannot_be_meant_is_refused(broken: dict[str, Any]) -> Non
 )
 def test_the_endpoint_is_the_regions_own(region: str | None, host: str) -> None:
     """Regional STS endpoint of the configured region."""
-    assert broker(None, region=region)._endpoint == f"https://{host}"
+    assert broker(None, region=region).preview(ALICE, PUT).endpoint == f"https://{host}"
 
 
 # --- the source credential ------------------------------------------------------------------------

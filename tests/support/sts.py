@@ -23,6 +23,7 @@ KEYS = {
 def credential(
     session: str,
     *,
+    operation: str = "AssumeRole",
     role: str = "put_file",
     account: str = ACCOUNT,
     expires: str | None = None,
@@ -32,7 +33,7 @@ def credential(
     twice: str = "",
     **other: str,
 ) -> list[Part]:
-    """Return the answer to AssumeRole for a session of a role.
+    """Return the answer to AssumeRole, or another `operation`, for a session of a role.
 
     `expires` is the time as text, `seconds` from NOW otherwise. `without` leaves an element out,
     `twice` says one again, `other` gives one another value.
@@ -43,10 +44,10 @@ def credential(
     user = _elements({"AssumedRoleId": f"MADE-UP:{session}", "Arn": whose}, without, twice)
     whole = _elements({"Credentials": keys, "AssumedRoleUser": user}, without, twice)
     return answer(
-        '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
-        f"<AssumeRoleResult>{whole}</AssumeRoleResult>"
+        f'<{operation}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        f"<{operation}Result>{whole}</{operation}Result>"
         f"<ResponseMetadata><RequestId>{REQUEST_ID}</RequestId></ResponseMetadata>"
-        "</AssumeRoleResponse>".encode(),
+        f"</{operation}Response>".encode(),
         headers={"Content-Type": "text/xml"},
     )
 
