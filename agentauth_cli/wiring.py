@@ -7,11 +7,12 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
+from agentauth_cli.config.settings import KEYLESS
 from agentauth_cli.errors import (
     AuthenticationError,
     ConfigError,
@@ -23,6 +24,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
 from agentauth_cli.inbound.jwt import verify
+from agentauth_cli.inbound.provider_token import ProviderTokens
 from agentauth_cli.ledger import note, opening, process
 from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.ledger.opening import Place
@@ -224,18 +226,41 @@ class Wiring:
 
     def aws_arguments(self, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the AWS broker of an environment."""
+        from agentauth_cli.outbound.aws import AUDIENCE
+
         aws = self.settings.provider(ProviderType.AWS, environment, "the broker")
-        bundle = aws["ca_bundle"]
+        bundle, audience = aws["ca_bundle"], aws["audience"] or AUDIENCE
+        tokens = self.tokens(environment, ProviderType.AWS)
         return {
             "role_arn_template": aws["role_arn_template"],
             "account_id": aws["account_id"],
             "region": aws["region"],
             "source": aws["source"],
+            "token": partial(tokens.token_for, audience=audience) if tokens else None,
+            "audience": audience,
             "session_tags": aws["session_tags"],
             "sts_endpoint": aws["sts_endpoint"],
             "ca_bundle": self.places.config / bundle if bundle else None,
             "clock": self.clock,
         }
+
+    def tokens(self, environment: str, provider: str) -> ProviderTokens | None:
+        """Return where an environment's provider gets its tokens; None where it needs none."""
+        found = self.settings.environments[environment][provider]
+        if found["source"] not in KEYLESS:
+            return None
+        file = found["token_file"]
+        return ProviderTokens(
+            issuers=self.settings.inbound.issuers,
+            presented=self.presented,
+            clock=self.clock,
+            token_file=self.places.config / file if file else None,
+            reuse_inbound=found["reuse_inbound"],
+        )
+
+    def presented(self) -> Secret | None:
+        """Return the token that the caller has shown, if it was one. Raises AuthenticationError."""
+        return self.identity.token()
 
     def verify(self, presented: str | None) -> Principal:
         """Return who presents this to a service. Raises AuthenticationError."""

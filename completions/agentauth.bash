@@ -10,14 +10,15 @@ _agentauth() {
         esac
     done
     case "$path" in
-        "") words="version init whoami vend check explain status demo disable enable budget lease audit policy configure ledger --debug --no-color --version --help" ;;
+        "") words="version init whoami vend check explain status doctor demo disable enable budget lease audit policy configure ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --json --help" ;;
         "whoami") words="--json --help" ;;
-        "vend") words="--env --resource --duration --format --estimate-tokens --estimate-cost --model --reason --reveal --json --help" ;;
+        "vend") words="--env --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
         "check") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "explain") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "status") words="--json --help" ;;
+        "doctor") words="--json --help" ;;
         "demo") words="--keep --help" ;;
         "disable") words="--tool --provider --principal --environment --all --reason --until --force --json --help" ;;
         "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;

@@ -14,7 +14,8 @@ A line is a command, `#` begins a comment, quotes are those of a shell::
     terminal                    standard output is a terminal from now on
 
 Files of the scenario stand behind lines ``-- name --``. Each runs in a folder of its own, $WORK;
-$USER is the OS account's name, $STS a loopback STS that answers good credentials.
+$USER is the OS account's name, $STS a loopback STS that answers good credentials, $TOKEN a JWT for
+the audience sts.amazonaws.com that lives for an hour.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import pytest
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.app import run
 from support.faulty import Faulty
+from support.issuer import signer
 from support.sts import credential
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("scenarios")
 SCENARIOS = sorted(FOLDER.glob("*.txt"))
 _FILE = re.compile(r"^-- (\S+) --\n", re.MULTILINE)
-_VARIABLE = re.compile(r"\$(WORK|USER|STS)\b")
+_VARIABLE = re.compile(r"\$(WORK|USER|STS|TOKEN)\b")
 _KEY = "[source]\naws_access_key_id = made-up\naws_secret_access_key = made-up\n"
 
 
@@ -57,6 +59,7 @@ def _answer(request: Request) -> list[Part]:
     ends = datetime.now(UTC) + timedelta(seconds=int(asked["DurationSeconds"]))
     return credential(
         asked["RoleSessionName"],
+        operation=asked["Action"],
         role=role.rpartition("/")[2],
         account=account,
         expires=f"{ends:%Y-%m-%dT%H:%M:%SZ}",
@@ -97,7 +100,10 @@ def stage(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "aws-credentials").write_text(_KEY)
     user = pwd.getpwuid(os.getuid()).pw_name
-    return Stage(tmp_path, {"WORK": str(tmp_path), "USER": user, "STS": sts}, monkeypatch, capfd)
+    ends = int(datetime.now(UTC).timestamp()) + 3600
+    token = signer("ES256").token({"sub": user, "aud": "sts.amazonaws.com", "exp": ends})
+    names = {"WORK": str(tmp_path), "USER": user, "STS": sts, "TOKEN": token}
+    return Stage(tmp_path, names, monkeypatch, capfd)
 
 
 @dataclass
@@ -170,6 +176,7 @@ class Stage:
         assert code == int(wanted), told
         assert "Traceback" not in self.err, told
         assert "made-up-secret" not in self.err, told
+        assert self.names["TOKEN"] not in self.out + self.err, told
 
     def shown(self, text: str, pattern: str, *, wanted: str) -> None:
         """Look for a pattern in what was printed."""

@@ -33,6 +33,7 @@ MODULES = {
     "check": "check",
     "explain": "check",
     "status": "status",
+    "doctor": "doctor",
     "demo": "demo",
     "disable": "switch",
     "enable": "switch",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import preview, screen
 from agentauth_cli.cli.options import (
     Cost,
     Duration,
@@ -52,10 +52,14 @@ def declare(app: typer.Typer) -> None:
         estimate_cost: Cost = None,
         model: Model = None,
         reason: Reason = None,
+        dry_run: Annotated[
+            bool,
+            typer.Option("--dry-run", help="Show what the provider would be asked; ask nothing."),
+        ] = False,
         reveal: Annotated[
             bool, typer.Option("--reveal", help="Show the secrets on a terminal too.")
         ] = False,
-        as_json: Json = False,  # noqa: ARG001 - the form of errors; read where they end
+        as_json: Json = False,  # else the form of errors, which is read where they end
     ) -> None:
         """Vend one credential for one tool."""
         formats.check(format_)
@@ -63,7 +67,10 @@ def declare(app: typer.Typer) -> None:
         given = asked(
             wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason
         )
-        work(wiring, VendInput(given, format_, reveal=reveal))
+        if dry_run:
+            preview.work(wiring, given, as_json=as_json)
+        else:
+            work(wiring, VendInput(given, format_, reveal=reveal))
 
 
 @dataclass(frozen=True)

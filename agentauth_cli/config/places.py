@@ -35,7 +35,7 @@ class Places:
     @cached_property
     def config(self) -> Path:
         """The configuration, without links: each ledger belongs to one, however it is reached."""
-        return _without_links(self.system if self._administered else self._own)
+        return _without_links(self.system if self.administered else self._own)
 
     @cached_property
     def state(self) -> Path:
@@ -50,14 +50,15 @@ class Places:
     @property
     def default(self) -> bool:
         """Whether nothing moved `config`."""
-        return not self._administered and "AGENTAUTH_CONFIG_DIR" not in self.environ
+        return not self.administered and "AGENTAUTH_CONFIG_DIR" not in self.environ
 
     @property
     def _own(self) -> Path:
         return _folder(self.environ, "AGENTAUTH_CONFIG_DIR", "user_config_dir")
 
     @cached_property
-    def _administered(self) -> bool:
+    def administered(self) -> bool:
+        """Whether a configuration of root's replaces the user's own."""
         return _owned_by_root(self.system / "config.toml")
 
 

@@ -25,6 +25,9 @@ DURATION = 900
 MINTABLE = {ProviderType.AWS: (SHORTEST, LONGEST)}
 """The shortest and longest life, in seconds, that a provider can mint."""
 
+KEYLESS = frozenset({"web_identity", "oidc"})
+"""The sources of an environment's provider that need a token for the provider's audience."""
+
 # Issuers whose tokens anybody on earth can have: a claim has to say which of them are meant.
 _PUBLIC_PRESETS = frozenset({"github-actions", "gitlab", "google", "buildkite", "circleci"})
 _PUBLIC_ISSUERS = (
@@ -95,13 +98,9 @@ class Settings:
 
     def needs_later(self, tool: Tool) -> None:
         """Raise UnavailableError naming what this tool needs that this version does not have."""
-        here = f"environments.{tool.environment}.{tool.provider}"
-        source = self.environments[tool.environment][tool.provider].get("source")
         missing = list(self.later)
         if tool.provider is not ProviderType.AWS:
             missing.append(f"the provider {tool.provider}")
-        elif source == "web_identity":
-            missing.append(f"{here}.source = {source!r}")
         if _merged(self.tools[tool.name], tool.environment)["policy_arns"]:
             missing.append(f"tools.{tool.name}.policy_arns")
         if missing:
@@ -147,7 +146,16 @@ def _later(data: Mapping[str, Any]) -> Iterator[str]:
 
 def _inbound(data: Mapping[str, Any], folder: Path) -> Inbound:
     issuers = data.get("issuers", {})
-    own = ("audience", "algorithms", "jwks_url", "kind", "subject_claim", "name_claim")
+    own = (
+        "audience",
+        "algorithms",
+        "jwks_url",
+        "kind",
+        "subject_claim",
+        "name_claim",
+        "client_id",
+        "token_endpoint",
+    )
     return Inbound(
         os_login=data.get("os_login", False),
         os_accounts={
@@ -182,6 +190,9 @@ def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
         yield ("default_environment",), f"there is no such environment{near}"
     for name, entry in (data["inbound"] or {"issuers": {}})["issuers"].items():
         yield from _issuer_conflicts(("inbound", "issuers", name), entry)
+    for name, providers in data["environments"].items():
+        for provider, entry in providers.items():
+            yield from _token_conflicts(("environments", name, provider), entry or {})
     for name, entry in data["tools"].items():
         yield from _tool_conflicts(data, name, entry)
 
@@ -197,6 +208,16 @@ def _issuer_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, st
         yield (*at, "subject_claim"), "email can be changed by its owner there: use oid or sub"
     if entry["ambient"] and not preset:
         yield (*at, "ambient"), "needs a `preset`, which says what platform this is"
+
+
+def _token_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    """Find what says where a token comes from, and would do nothing."""
+    keyless = entry.get("source") in KEYLESS
+    for key in ("token_file", "reuse_inbound"):
+        if entry.get(key) and not keyless:
+            yield (*at, key), f"does nothing with source {entry['source']!r}"
+    if keyless and entry["token_file"] and entry["reuse_inbound"]:
+        yield (*at, "reuse_inbound"), "does nothing beside token_file, which comes first"
 
 
 def _tool_conflicts(

@@ -16,7 +16,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.model import Principal
@@ -66,7 +66,7 @@ def principal(
 
     Raises AuthenticationError, with a reason of the table above.
     """
-    _check_audience(claims.get("aud"), issuer.audience)
+    check_audience(claims.get("aud"), issuer.audience)
     expires_at = _expiry(claims, now.timestamp())
     _check_conditions(claims, issuer)
     subject = _text(claims, issuer.subject_claim, "subject_refused")
@@ -85,7 +85,8 @@ def principal(
     )
 
 
-def _check_audience(aud: object, audience: str) -> None:
+def check_audience(aud: object, audience: str) -> None:
+    """Raise AuthenticationError unless `aud`, one or a list, names this audience."""
     named = [aud] if isinstance(aud, str) else aud
     if (
         not isinstance(named, list)
@@ -123,14 +124,16 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
     if name not in claims:
         return None
     value = claims[name]
-    if not _is_time(value):
+    if not is_time(value):
         raise AuthenticationError(f"the token's `{name}` is not a time", reason="time_form")
     return float(value)
 
 
-def _is_time(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and 0 <= value < _END_OF_TIME  # type: ignore[operator]
+def is_time(value: object) -> TypeGuard[float]:
+    """Say whether a claim's value is a NumericDate (RFC 7519) that a datetime can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < _END_OF_TIME
 
 
 def _check_conditions(claims: Mapping[str, Any], issuer: Issuer) -> None:
@@ -207,7 +210,7 @@ def _actor(act: object, issuer: Issuer, issuers: Sequence[Issuer]) -> str:
 
 
 def _authenticated_at(auth_time: Any, now: float) -> datetime | None:
-    if not _is_time(auth_time) or auth_time > now + LEEWAY:
+    if not is_time(auth_time) or auth_time > now + LEEWAY:
         return None
     return datetime.fromtimestamp(auth_time, UTC)
 

@@ -33,3 +33,5 @@ class Issuer:
     name_claim: str | None = None
     groups_claim: str | None = None
     require: Mapping[str, str] = field(default_factory=dict, hash=False)
+    client_id: str | None = None
+    token_endpoint: str | None = None

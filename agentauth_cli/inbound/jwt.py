@@ -48,7 +48,7 @@ def verify(token: Secret, issuers: Sequence[Issuer], keys: Keys, now: datetime) 
     token of one of the issuers; what `keys` raises goes through.
     """
     text = token.reveal()
-    header, unverified = _opened(text)
+    header, unverified = opened(text)
     issuer = _issuer(unverified.get("iss"), issuers)
     algorithm = _algorithm(header.get("alg"), issuer)
     kid = _kid(header)
@@ -56,8 +56,8 @@ def verify(token: Secret, issuers: Sequence[Issuer], keys: Keys, now: datetime) 
     return principal(_signed_claims(text, key, algorithm), issuer, issuers, now)
 
 
-def _opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return header and payload, of which nothing is believed yet."""
+def opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return header and payload, of which nothing is believed yet. Raises AuthenticationError."""
     if len(text) > MAX_TOKEN:
         raise AuthenticationError(
             f"the token is longer than {MAX_TOKEN} bytes", reason="token_too_large"

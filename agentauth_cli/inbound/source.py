@@ -62,12 +62,21 @@ class Inbound:
     later: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
+def _no_token() -> Secret | None:
+    """Nothing that a provider, or an issuer, would take."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source that decides: an IdentityVerifier. `found` says to people where it is."""
+    """The source that decides: an IdentityVerifier. `found` says to people where it is.
+
+    `token` returns the JWT that was presented, None where the proof is something else.
+    """
 
     found: str
     proof: Callable[[], Principal] = field(repr=False)
+    token: Callable[[], Secret | None] = field(default=_no_token, repr=False)
 
     def authenticate(self) -> Principal:
         """Return who it is, judged anew at each call.
@@ -109,17 +118,25 @@ def _token(environ: Mapping[str, str], inbound: Inbound, keys: Keys, clock: Cloc
         )
     if value is not None:
         token = Secret(value)
-        return Source("AGENTAUTH_TOKEN", lambda: verify(token, inbound.issuers, keys, clock()))
+        return Source(
+            "AGENTAUTH_TOKEN",
+            lambda: verify(token, inbound.issuers, keys, clock()),
+            lambda: token,
+        )
     if path is not None:
         return Source(
             "AGENTAUTH_TOKEN_FILE",
-            lambda: verify(_token_of(path), inbound.issuers, keys, clock()),
+            lambda: verify(token_of(path), inbound.issuers, keys, clock()),
+            lambda: token_of(path),
         )
     return None
 
 
-def _token_of(name: str) -> Secret:
-    """Return the token in the file, which may be a link and readable by all (Kubernetes' are)."""
+def token_of(name: str) -> Secret:
+    """Return the token in the file, which may be a link and readable by all (Kubernetes' are).
+
+    Raises AuthenticationError.
+    """
     if not name:
         raise AuthenticationError(
             "AGENTAUTH_TOKEN_FILE is set but empty", reason="token_file_unreadable"

@@ -47,18 +47,12 @@ def source_credential(
     Raises SourceCredentialError where there is none, where getting it would ask a person or takes
     longer than `seconds`, and RecursionRefusedError where it would come from agentauth.
     """
-    import boto3
     from botocore.exceptions import BotoCoreError, ClientError, LoginError, SSOError
     from botocore.exceptions import TokenRetrievalError as TokenError
 
-    ambient = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE")
-    named = told(shlex.quote(profile or ambient or "default"))
+    named = _named(profile)
     try:
-        session = boto3.Session(profile_name=profile)
-        # Keys in the environment come first in boto3's chain: then no profile is looked at.
-        if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
-            # boto3 itself has no way to a profile's settings.
-            _check_profile(session.profile_name, session._session.full_config["profiles"])  # noqa: SLF001
+        session = _session(profile)
         fetched = _fetched(session, seconds)
         if not fetched.done():
             why = f"profile {named}: its source took longer than {seconds:g} s"
@@ -78,6 +72,36 @@ def source_credential(
     if frozen is None or not frozen.access_key or not frozen.secret_key:
         raise SourceCredentialError(f"AWS has none for profile {named}")
     return session, frozen
+
+
+def check_source(profile: str | None) -> None:
+    """Judge a source without fetching anything of it.
+
+    Raises SourceCredentialError where there is no such profile or it would ask a person, and
+    RecursionRefusedError where it asks agentauth.
+    """
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        _session(profile)
+    except BotoCoreError as error:
+        raise SourceCredentialError(f"profile {_named(profile)}: {told(str(error))}") from None
+
+
+def _named(profile: str | None) -> str:
+    ambient = os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE")
+    return told(shlex.quote(profile or ambient or "default"))
+
+
+def _session(profile: str | None) -> Session:
+    import boto3
+
+    session = boto3.Session(profile_name=profile)
+    # Keys in the environment come first in boto3's chain: then no profile is looked at.
+    if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
+        # boto3 itself has no way to a profile's settings.
+        _check_profile(session.profile_name, session._session.full_config["profiles"])  # noqa: SLF001
+    return session
 
 
 def _fetched(session: Session, seconds: float) -> Future[ReadOnlyCredentials | None]:

@@ -137,6 +137,7 @@ def test_the_example_of_the_specification_loads_as_written() -> None:
         ("RS256",),
         "preferred_username",
     )
+    assert (okta.client_id, okta.token_endpoint) == ("0oa1example", None)
     assert found.inbound.ambient == (("github", "github-actions"),)
     assert found.inbound.later == {"github": "github-actions"}
 
@@ -471,10 +472,6 @@ def test_an_email_of_entra_is_no_subject(issuer: dict[str, str]) -> None:
         ({"audit": {"mirror": "syslog"}}, "audit.mirror"),
         ({"fleet": {"require_same": True}}, "fleet.require_same"),
         ({"tools__put__policy_arns": ["arn:aws:iam::aws:policy/X"]}, "tools.put.policy_arns"),
-        (
-            {"environments__dev__aws__source": "web_identity"},
-            "environments.dev.aws.source = 'web_identity'",
-        ),
     ],
 )
 def test_what_this_version_has_not_is_named_by_the_request_that_needs_it(
@@ -502,6 +499,41 @@ def test_other_providers_are_named() -> None:
         if tool.provider is not ProviderType.AWS:
             with pytest.raises(UnavailableError, match=f"the provider {tool.provider}"):
                 found.needs_later(tool)
+
+
+TOKENS = [
+    ({"token_file": "t"}, "token_file: does nothing with source 'ambient'"),
+    (
+        {"source": "profile:x", "token_file": "t"},
+        "token_file: does nothing with source 'profile:x'",
+    ),
+    ({"reuse_inbound": True}, "reuse_inbound: does nothing with source 'ambient'"),
+    (
+        {"source": "web_identity", "token_file": "t", "reuse_inbound": True},
+        "reuse_inbound: does nothing beside token_file, which comes first",
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "told"), TOKENS)
+def test_a_key_that_would_do_nothing_is_refused(keys: dict[str, Any], told: str) -> None:
+    """Where a token comes from is said only where one is fetched, and once."""
+    changes = {f"environments__dev__aws__{key}": value for key, value in keys.items()}
+    assert refused(**changes) == [f"environments.dev.aws.{told}"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"audience": "sts.amazonaws.com", "reuse_inbound": False},
+        {"source": "web_identity"},
+        {"source": "web_identity", "token_file": "t", "audience": "x"},
+        {"source": "web_identity", "reuse_inbound": True},
+    ],
+)
+def test_where_a_token_comes_from_is_said_with_web_identity(keys: dict[str, Any]) -> None:
+    """`source = "web_identity"` takes token_file or reuse_inbound; an audience does no harm."""
+    loaded(**{f"environments__dev__aws__{key}": value for key, value in keys.items()})
 
 
 def test_all_errors_are_found_at_once() -> None:

@@ -14,6 +14,7 @@ from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
+from agentauth_cli.secret import Secret
 from support.issuer import signer
 
 if TYPE_CHECKING:
@@ -70,6 +71,18 @@ def test_a_token_decides() -> None:
     assert found.found == "AGENTAUTH_TOKEN"
     assert found.authenticate().id == "okta/alice"
     assert "eyJ" not in repr(found)
+
+
+def test_the_token_that_was_presented_can_be_asked_for(tmp_path: Path) -> None:
+    """What an issuer may exchange: the token of AGENTAUTH_TOKEN or AGENTAUTH_TOKEN_FILE alone."""
+    shown = look(AGENTAUTH_TOKEN=token()).token()
+    assert shown is not None
+    assert shown.reveal().startswith("eyJ")
+    file = tmp_path / "token"
+    for subject in ("alice", "bob"):  # read at each use
+        file.write_text(token(subject))
+        assert look(AGENTAUTH_TOKEN_FILE=str(file)).token() == Secret(file.read_text())
+    assert look().token() is None
 
 
 def test_a_bad_token_is_not_replaced_by_the_os_account() -> None:

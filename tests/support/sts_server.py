@@ -1,4 +1,4 @@
-"""An STS on loopback that grants every AssumeRole that it understands, at once."""
+"""An STS on loopback that grants every session that it understands, at once."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class _Handler(BaseHTTPRequestHandler):
         ends = datetime.now(UTC) + timedelta(seconds=int(asked["DurationSeconds"]))
         parts = credential(
             asked["RoleSessionName"],
+            operation=asked["Action"],
             role=role,
             account=account,
             expires=ends.strftime("%Y-%m-%dT%H:%M:%SZ"),

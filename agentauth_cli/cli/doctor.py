@@ -1,0 +1,131 @@
+"""`doctor`: what is in order, what is not, and where a caller could go round agentauth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.options import Json
+from agentauth_cli.cli.preview import goes_round
+from agentauth_cli.errors import AgentAuthError
+from agentauth_cli.model import Principal, ProviderType
+from agentauth_cli.outbound.aws import AUDIENCE
+from agentauth_cli.outbound.aws_source import check_source, profile_of
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from agentauth_cli.inbound.provider_token import ProviderTokens
+
+SICK = 1
+_NOBODY = Principal("os/doctor", "doctor", auth="os")
+"""For whom a token file is read: it holds the same for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `message` says how it is, `hint` how to mend it."""
+
+    state: Literal["ok", "warning", "sick"]
+    about: str
+    message: str
+    hint: str = ""
+
+
+def declare(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @app.command()
+    def doctor(*, as_json: Json = False) -> None:
+        """Say what is in order, what is not, and where a caller could go round agentauth."""
+        found = list(work(Wiring(say=screen.say)))
+        if as_json:
+            screen.out_json({"findings": [asdict(one) for one in found]})
+        else:
+            for one in found:
+                _show(one)
+        if any(one.state == "sick" for one in found):
+            raise typer.Exit(SICK)
+
+
+def _show(one: Finding) -> None:
+    hint = f". {one.hint}" if one.hint else ""
+    line = f"{one.state:<8}{one.about}: {one.message}{hint}"
+    screen.out(line, in_red=one.state == "sick")
+
+
+def work(wiring: Wiring) -> Iterator[Finding]:
+    """Look at everything; what cannot be looked at is a finding too. Nothing is fetched."""
+    yield from _configuration(wiring)
+    for about, look in (
+        ("policy", wiring.configuration.policy),
+        ("budgets", wiring.budgets),
+        ("kill switches", wiring.configuration.switches),
+        ("ledger", lambda: wiring.ledger),
+    ):
+        yield _tried(about, look)
+    yield from _protection()
+    try:
+        environments = wiring.settings.environments
+    except AgentAuthError:
+        return  # which is a finding already
+    for environment, providers in environments.items():
+        for provider, entry in providers.items():
+            yield from _provider(wiring, environment, provider, entry)
+
+
+def _tried(about: str, look: Callable[[], object], good: str = "in order") -> Finding:
+    """Return `good`, or why the look raises."""
+    try:
+        look()
+    except AgentAuthError as error:
+        return Finding("sick", about, error.message, error.hint)
+    return Finding("ok", about, good)
+
+
+def _configuration(wiring: Wiring) -> Iterator[Finding]:
+    found = _tried("configuration", lambda: wiring.settings)
+    yield found
+    if found.state == "ok" and wiring.places.administered:
+        message = f"{wiring.places.system} is root's and replaces the one of every user"
+        yield Finding("ok", "configuration", message)
+
+
+def _protection() -> Iterator[Finding]:
+    """Say which of the two protections there is; the other needs an account of agentauth's own."""
+    message = "a seat belt, not a wall: agents and agentauth share one account"
+    yield Finding("ok", "protection", message)
+
+
+def _provider(
+    wiring: Wiring, environment: str, provider: str, entry: Mapping[str, Any]
+) -> Iterator[Finding]:
+    about = f"environments.{environment}.{provider}"
+    tokens = wiring.tokens(environment, provider)
+    if tokens is not None:
+        audience = entry["audience"] or (AUDIENCE if provider == ProviderType.AWS else "")
+        yield from _bypasses(wiring, about, provider, audience, tokens)
+        if tokens.token_file is not None and audience:
+            good = f"{tokens.token_file} holds a token for {audience}"
+            look = partial(tokens.token_for, _NOBODY, audience)
+            yield _tried(f"{about}.token_file", look, good)
+    elif provider == ProviderType.AWS:
+        source = entry["source"]
+        yield _tried(about, lambda: check_source(profile_of(source)), f"source {source}")
+
+
+def _bypasses(
+    wiring: Wiring, about: str, provider: str, audience: str, tokens: ProviderTokens
+) -> Iterator[Finding]:
+    """Find where the token that callers show is one that the provider trusts."""
+    if tokens.reuse_inbound:
+        yield Finding("warning", "bypass", goes_round(f"{about}.reuse_inbound", provider))
+    for issuer in wiring.settings.inbound.issuers:
+        if issuer.audience == audience:
+            key = f"{about}.audience is that of issuer {issuer.name}"
+            yield Finding("warning", "bypass", goes_round(key, provider))

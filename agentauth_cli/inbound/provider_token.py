@@ -1,0 +1,118 @@
+"""The token that a provider trusts: one for the provider's own audience, fetched by us.
+
+Whoever holds such a token can go to the provider without agentauth: no policy, no budget, no
+record. So it is not the one that callers show. It comes from the first of these that there is:
+
+1. the ``token_file`` of the environment's provider, read at each use
+2. an exchange at the issuer of the presented token, with its ``token_endpoint`` and ``client_id``
+3. with ``reuse_inbound = true``, the presented token itself
+
+One that fails is not replaced by the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agentauth_cli.errors import AuthenticationError, SourceCredentialError
+from agentauth_cli.inbound.claims import check_audience, is_time
+from agentauth_cli.inbound.exchange import Client, exchange
+from agentauth_cli.inbound.jwt import opened
+from agentauth_cli.inbound.source import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from agentauth_cli.inbound.issuer import Issuer
+    from agentauth_cli.model import Principal
+    from agentauth_cli.ports import Clock
+    from agentauth_cli.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a token comes from, in words. `reused`: the caller holds it already."""
+
+    words: str
+    fetch: Callable[[str], Secret] = field(repr=False)
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderTokens:
+    """The tokens for one provider of one environment: a SessionPort.
+
+    `presented` returns the token that the caller has shown, None where it was something else.
+    """
+
+    issuers: Sequence[Issuer]
+    presented: Callable[[], Secret | None] = field(repr=False)
+    clock: Clock
+    token_file: Path | None = None
+    reuse_inbound: bool = False
+
+    def token_for(self, principal: Principal, audience: str) -> Secret:
+        """Return a JWT for this audience that has not expired; its signature is not judged.
+
+        Raises SourceCredentialError where no way leads to one, and where what comes is another.
+        """
+        way = self.way(principal)
+        try:
+            token = way.fetch(audience)
+        except AuthenticationError as error:
+            raise SourceCredentialError(error.message, hint=error.hint) from None
+        try:
+            _check(token, audience, self.clock().timestamp())
+        except AuthenticationError as error:
+            hint = f"It has to be a JWT for the audience {audience} that has not expired"
+            raise SourceCredentialError(f"{way.words}: {error.message}", hint=hint) from None
+        return token
+
+    def way(self, principal: Principal) -> Way:
+        """Return where the principal's token would come from; nothing is fetched.
+
+        Raises SourceCredentialError where there is no way.
+        """
+        if self.token_file is not None:
+            path = str(self.token_file)
+            return Way(f"the token file {path}", lambda _audience: token_of(path))
+        issuer = next((one for one in self.issuers if one.name == principal.issuer), None)
+        token = self.presented() if issuer is not None else None
+        if issuer is not None and token is not None:
+            _check_whose(token, issuer, principal)
+            if issuer.token_endpoint and issuer.client_id:
+                client = Client(issuer.name, issuer.token_endpoint, issuer.client_id)
+                words = f"an exchange at issuer {issuer.name}, {issuer.token_endpoint}"
+                return Way(words, partial(exchange, client, token))
+            if self.reuse_inbound:
+                return Way("the presented token", lambda _audience: token, reused=True)
+        raise SourceCredentialError(
+            f"nothing gives a token of {principal.id} for the provider",
+            hint="Set `token_file` of the environment's provider, or `token_endpoint` and "
+            "`client_id` of the issuer whose token is presented",
+        )
+
+
+def _check_whose(token: Secret, issuer: Issuer, principal: Principal) -> None:
+    """Refuse a token of somebody else: a file may have been replaced since it was verified."""
+    _, claims = opened(token.reveal())
+    whose = (claims.get("iss"), claims.get(issuer.subject_claim))
+    if whose != (issuer.issuer, principal.user_id):
+        raise SourceCredentialError(
+            f"the token that is presented now is not that of {principal.id}",
+            hint="Present the principal's own",
+        )
+
+
+def _check(token: Secret, audience: str, now: float) -> None:
+    """Refuse what is no JWT for this audience, or has expired; the provider judges the rest."""
+    _, claims = opened(token.reveal())
+    check_audience(claims.get("aud"), audience)
+    expires = claims.get("exp")
+    if not is_time(expires):
+        raise AuthenticationError("the token's `exp` is not a time")
+    if expires <= now:
+        raise AuthenticationError("the token has expired")
