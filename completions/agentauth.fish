@@ -7,7 +7,7 @@ complete -c agentauth -n '__fish_use_subcommand' -a vend -d 'Vend one credential
 complete -c agentauth -n '__fish_use_subcommand' -a check -d 'Ask whether it would be allowed, and why; nothing is vended.'
 complete -c agentauth -n '__fish_use_subcommand' -a explain -d 'The same as check.'
 complete -c agentauth -n '__fish_use_subcommand' -a status -d 'Show principal, switches, budgets, leases and ledger at once.'
-complete -c agentauth -n '__fish_use_subcommand' -a doctor -d 'Say what is in order, what is not, and where a caller could go round agentauth.'
+complete -c agentauth -n '__fish_use_subcommand' -a doctor -d 'Find what is not in order, and where ways lead past agentauth.'
 complete -c agentauth -n '__fish_use_subcommand' -a demo -d 'Show the whole story against a cloud on this machine.'
 complete -c agentauth -n '__fish_use_subcommand' -a disable -d 'Stop new credentials at once: of a tool, a principal, or all.'
 complete -c agentauth -n '__fish_use_subcommand' -a enable -d 'Lift a switch, in the file and in the ledger.'

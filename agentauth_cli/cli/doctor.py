@@ -42,7 +42,7 @@ def declare(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(*, as_json: Json = False) -> None:
-        """Say what is in order, what is not, and where a caller could go round agentauth."""
+        """Find what is not in order, and where ways lead past agentauth."""
         found = list(work(Wiring(say=screen.say)))
         if as_json:
             screen.out_json({"findings": [asdict(one) for one in found]})

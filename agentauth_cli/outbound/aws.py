@@ -58,9 +58,9 @@ class AWSCredentialBroker:
     """Mints AWS sessions for one environment.
 
     `role_arn_template` may hold ``{account_id}`` and ``{tool_name}``. `source` is ``ambient``
-    (boto3's chain), ``profile:NAME`` or ``web_identity``, which needs `token`: it is asked for the
-    principal's token for `audience` at each call. `sts_endpoint` is a base URL and `ca_bundle` its
-    certificates. `deadline` is in seconds, for all attempts of one call together; `pause` waits
+    (boto3's chain), ``profile:NAME`` or ``web_identity``, which needs `token`: at each call it is
+    asked for the principal's token, for `audience`. `sts_endpoint` is a base URL and `ca_bundle`
+    its certificates. `deadline` is in seconds, for all attempts of one call together; `pause` waits
     between them, no longer than the seconds it is told.
     Raises ConfigError for a region, template or source that cannot be meant.
     """
@@ -84,10 +84,11 @@ class AWSCredentialBroker:
         deadline: float = 20.0,
         pause: Callable[[float], None] = aws_web.jittered,
     ) -> None:
-        if (source == WEB_IDENTITY) != (token is not None):
+        if source != WEB_IDENTITY:
+            token = None
+        elif token is None:
             raise ConfigError(
-                "`token` goes with source web_identity, and with that alone",
-                hint="Give AWSCredentialBroker both or neither",
+                "source web_identity needs a `token`", hint="Give AWSCredentialBroker one"
             )
         self._template = _checked_template(role_arn_template)
         self._account_id = account_id

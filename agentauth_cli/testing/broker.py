@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from agentauth_cli.errors import UsageError
-from agentauth_cli.model import Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
 
 if TYPE_CHECKING:
     from agentauth_cli.errors import AgentAuthError
@@ -74,6 +74,20 @@ class FakeBroker:
         self.requests.append((principal, tool_request))
         if self._error is not None:
             raise self._error
+        self._check(tool_request)
+        return self._set or self._made_up(tool_request)
+
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
+        """Return the request as what would be asked. Raises UsageError as `vend_credential`."""
+        self._check(tool_request)
+        return Preview(
+            operation="FakeMint",
+            endpoint="https://fake.invalid",
+            parameters={"principal": principal.id, "seconds": tool_request.max_duration},
+            source="fake",
+        )
+
+    def _check(self, tool_request: ToolRequest) -> None:
         if self._provider not in (None, tool_request.provider):
             raise UsageError(f"this broker is for {self._provider}, not {tool_request.provider}")
         if not self.min_duration <= tool_request.max_duration <= self.max_duration:
@@ -81,7 +95,6 @@ class FakeBroker:
                 f"this broker mints for {self.min_duration} to {self.max_duration} s, "
                 f"not {tool_request.max_duration}"
             )
-        return self._set or self._made_up(tool_request)
 
     def _made_up(self, request: ToolRequest) -> ProviderCredential:
         number = next(self._numbers)

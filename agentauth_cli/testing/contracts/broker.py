@@ -89,13 +89,25 @@ class CredentialBrokerContract:
         with pytest.raises(TypeError):
             json.dumps(made.credentials)
 
+    def test_it_previews_what_it_would_ask(
+        self, broker: CredentialBroker, tool_request: ToolRequest, principal: Principal
+    ) -> None:
+        """The same request has the same preview: an operation at an endpoint, from a source."""
+        shown = broker.preview(principal, tool_request)
+        assert shown == broker.preview(principal=principal, tool_request=tool_request)
+        assert shown.operation
+        assert shown.endpoint
+        assert shown.source
+        json.dumps(dict(shown.parameters))
+
     def test_it_mints_for_no_other_provider(
         self, broker: CredentialBroker, tool_request: ToolRequest, principal: Principal
     ) -> None:
         """A request for another provider is a UsageError, and nothing is minted."""
         for other in set(ProviderType) - {tool_request.provider}:
-            with pytest.raises(UsageError):
-                broker.vend_credential(principal, replace(tool_request, provider=other))
+            for ask in (broker.vend_credential, broker.preview):
+                with pytest.raises(UsageError):
+                    ask(principal, replace(tool_request, provider=other))
 
     def test_it_mints_for_no_other_time(
         self, broker: CredentialBroker, tool_request: ToolRequest, principal: Principal
@@ -103,8 +115,9 @@ class CredentialBrokerContract:
         """Below `min_duration` or above `max_duration` it is a UsageError."""
         assert 0 < broker.min_duration <= broker.max_duration
         for seconds in (broker.min_duration - 1, broker.max_duration + 1):
-            with pytest.raises(UsageError):
-                broker.vend_credential(principal, replace(tool_request, max_duration=seconds))
+            for ask in (broker.vend_credential, broker.preview):
+                with pytest.raises(UsageError):
+                    ask(principal, replace(tool_request, max_duration=seconds))
 
 
 def _public(credentials: object) -> set[str]:
