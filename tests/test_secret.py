@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.secret import MASK, Secret, SecretMapping, printable, redact
+from agentauth_cli.secret import MASK, Secret, SecretMapping, printable, redact, told
 
 VALUE = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl_-0"
@@ -292,3 +292,27 @@ class TestPrintable:
         assert shown.encode().decode() == shown
         assert not text.isprintable() or shown == text
         assert printable(shown) == shown
+
+
+class TestTold:
+    """What somebody else says, as it may be shown."""
+
+    @given(st.text(max_size=300), st.text(min_size=1, max_size=40), st.text(max_size=300))
+    def test_no_given_secret_is_shown(self, before: str, secret: str, after: str) -> None:
+        """Whatever form it has: a key that is given is taken out wherever it stands."""
+        marked = f"[{secret}]"  # else a short one could stand in the mask, or in what is left
+        shown = told(before + marked + after, marked)
+        assert printable(marked) not in shown
+        assert len(shown) <= 200
+        assert shown.isprintable()
+
+    def test_nor_is_a_part_of_a_token(self) -> None:
+        """Header, payload and signature of a JWT, each by itself; no word of the message."""
+        token = "header-part.payload-part.the-signature"
+        said = f"{token}: payload-part, the-signature, the header-part"
+        assert told(said, token) == f"{MASK}: {MASK}, {MASK}, the {MASK}"
+        assert told("no a in it", "a.in.it") == "no a in it"
+
+    def test_nothing_given(self) -> None:
+        """A credential without a session token has None for it; forms are masked all the same."""
+        assert told(f"{SESSION}\n", None, "") == f"{MASK}\\n"

@@ -37,7 +37,7 @@ from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant
 from agentauth_cli.policy.pattern import template
 from agentauth_cli.policy.switches import Switch
 from agentauth_cli.secret import SecretMapping
-from agentauth_cli.vending import TIME_TO_LIVE, Asked, Parts, Vended, check, identify, vend
+from agentauth_cli.vending import TIME_TO_LIVE, Asked, Parts, Vended, check, identify, preview, vend
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -531,6 +531,27 @@ def test_a_lease_that_was_never_issued_is_released_when_its_time_is_over(world: 
     world.vend()
     assert "orphaned" in str([one.get("reason") for one in world.records()])
     world.holds()
+
+
+def test_a_preview_goes_as_far_as_check_and_asks_nothing(world: World) -> None:
+    """`vend --dry-run` goes steps 1 to 4: nothing is reserved, nothing minted."""
+    bounded, shown = preview(world.parts, Asked(TOOL, Stated(duration=1800)))
+    assert shown.parameters["principal"] == WHO
+    asked = shown.parameters["request"]
+    assert (asked.lease, asked.max_duration, asked.role) == ("LEASE", 1800, TOOL.role)
+    assert asked.grants == bounded.narrowed.grants
+    assert not world.broker.asked
+    assert not world.ledger.leases(START)
+    assert world.events() == ["check"]
+    vend(world.parts, Asked(TOOL, Stated(duration=1800)), world.delivered.append)
+    assert world.broker.asked == [replace(asked, lease="L1")]
+
+
+def test_a_preview_is_refused_as_vend_would_be(world: World) -> None:
+    """Its exits are those of `vend`."""
+    world.change(policy=lambda: policy(rule(effect="deny")))
+    with pytest.raises(PermissionDeniedError):
+        preview(world.parts, Asked(TOOL))
 
 
 def test_check_reserves_nothing_and_meets_what_vend_would(world: World) -> None:

@@ -30,7 +30,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.model import Grant, Principal, ProviderType, ToolRequest
 from agentauth_cli.outbound.aws import AWSCredentialBroker
 from agentauth_cli.outbound.aws_session import session_name
-from agentauth_cli.outbound.aws_source import source_credential
+from agentauth_cli.outbound.aws_source import check_source, source_credential
 from support import cloud as emulator
 from support.faulty import (
     Faulty,
@@ -564,6 +564,22 @@ def test_a_profile_that_asks_for_a_code_is_refused_without_a_prompt(
     monkeypatch.setenv("AWS_PROFILE", "work")
     with pytest.raises(SourceCredentialError, match="mfa_serial"):
         broker("http://127.0.0.1:1", source=source).vend_credential(ALICE, PUT)
+
+
+def test_a_source_is_judged_without_fetching_it(tmp_path: Path) -> None:
+    """`doctor` asks nobody: what the profile says is looked at, and nothing of it is run."""
+    ran = tmp_path / "ran"
+    profiles(
+        f"[profile work]\ncredential_process = {script(tmp_path, f'touch {ran}')}\n"
+        "[profile loop]\ncredential_process = agentauth vend put_file\n"
+    )
+    check_source("work")
+    check_source(None)
+    assert not ran.exists()
+    with pytest.raises(RecursionRefusedError, match="loop"):
+        check_source("loop")
+    with pytest.raises(SourceCredentialError, match="nowhere"):
+        check_source("nowhere")
 
 
 def test_an_expired_login_says_how_to_log_in() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 
 from support import sts
 from support.cloud import ACCOUNT, ROLE
-from support.faulty import Faulty, answer
+from support.faulty import Faulty, answer, silence
 from support.issuer import IssuerServer, signer
 from support.station import TENTH, config, station
 
@@ -293,6 +294,33 @@ def test_a_failure_releases_the_reservation_and_shows_no_secret(world: World, ca
 def forms(world: World) -> list[dict[str, str]]:
     """Return all that STS was asked."""
     return [world.asked(world.sts, number) for number in range(len(world.sts.requests))]
+
+
+@pytest.mark.parametrize("silent", ["exchange", "sts"])
+def test_a_signal_while_somebody_is_asked_releases_the_reservation(
+    world: World, silent: str
+) -> None:
+    """128+N: the reservation released, whoever has not answered yet."""
+    world.configure("", exchange=True)
+    server: Faulty = getattr(world, silent)
+    server.script = [silence()]
+    process = world.here.start("vend", ROLE, AGENTAUTH_TOKEN=world.token())
+    until(lambda: bool(server.requests))
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (143, b"")
+    assert b"Traceback" not in err
+    assert world.here.events() == ["vend.intent", "vend.failed"]
+    world.here.everything_holds()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds, half a minute at most."""
+    for _ in range(600):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it never came to that")
 
 
 def test_no_sdk_is_loaded_on_the_whole_way(world: World) -> None:
