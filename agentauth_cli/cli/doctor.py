@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from agentauth_cli.inbound.provider_token import ProviderTokens
 
 SICK = 1
+_PROTECTION = "a seat belt, not a wall: agents and agentauth share one account"
 _NOBODY = Principal("os/doctor", "doctor", auth="os")
 """For whom a token file is read: it holds the same for everybody."""
 
@@ -69,7 +70,7 @@ def work(wiring: Wiring) -> Iterator[Finding]:
         ("ledger", lambda: wiring.ledger),
     ):
         yield _tried(about, look)
-    yield from _protection()
+    yield Finding("ok", "protection", _PROTECTION)
     try:
         environments = wiring.settings.environments
     except AgentAuthError:
@@ -94,12 +95,6 @@ def _configuration(wiring: Wiring) -> Iterator[Finding]:
     if found.state == "ok" and wiring.places.administered:
         message = f"{wiring.places.system} is root's and replaces the one of every user"
         yield Finding("ok", "configuration", message)
-
-
-def _protection() -> Iterator[Finding]:
-    """Say which of the two protections there is; the other needs an account of agentauth's own."""
-    message = "a seat belt, not a wall: agents and agentauth share one account"
-    yield Finding("ok", "protection", message)
 
 
 def _provider(
