@@ -70,7 +70,7 @@ def test_it_comes_with_the_package(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert "11 passed, 6 errors" in done.stdout, done.stdout
+    assert "12 passed, 7 errors" in done.stdout, done.stdout
     assert "give the fixture `broker`" in done.stdout
     assert {one.name for one in tmp_path.iterdir()} <= {
         *("test_theirs.py", ".pytest_cache", "__pycache__", ".cache")
