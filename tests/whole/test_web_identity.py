@@ -336,6 +336,24 @@ def test_no_sdk_is_loaded_on_the_whole_way(world: World) -> None:
     assert sts.KEYS["SessionToken"] in done.stdout
 
 
+def test_the_library_mints_with_the_configured_token_file(world: World) -> None:
+    """`AgentAuth.vend`, and a broker made by hand, read the configuration in force."""
+    file = world.here.folder / "token"
+    file.write_text(world.token(AUDIENCE))
+    world.configure(f'token_file = "{file}"')
+    program = (
+        "from agentauth_cli import *; who = Principal('corp/build-7', 'build-7'); "
+        f"print(AgentAuth.from_config().vend(who, '{ROLE}').credential_type); "
+        f"asked = ToolRequest(tool_name='{ROLE}', provider=ProviderType.AWS, "
+        "action='s3:PutObject', resource='arn:aws:s3:::b/*'); "
+        "print(AWSCredentialBroker().vend_credential(who, asked).credential_type)"
+    )
+    done = world.here.shell([sys.executable, "-c", program])
+    assert done.stdout == "aws_sts_session\naws_sts_session\n", done.stderr
+    assert [one["WebIdentityToken"] for one in forms(world)] == [file.read_text()] * 2
+    assert world.here.events() == ["vend.intent", "vend.issued"]
+
+
 def test_doctor_reads_a_token_file_and_names_a_bypass(world: World) -> None:
     """`doctor` says where a caller could go round us, and exits 1 where something is sick."""
     world.configure("reuse_inbound = true")
