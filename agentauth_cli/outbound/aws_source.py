@@ -11,14 +11,13 @@ import re
 import shlex
 import threading
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError, RecursionRefusedError, SourceCredentialError
 from agentauth_cli.secret import told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from boto3 import Session
     from botocore.credentials import ReadOnlyCredentials
@@ -116,7 +115,7 @@ def _fetched(session: Session, seconds: float) -> Future[ReadOnlyCredentials | N
             fetched.set_exception(error)
 
     thread = threading.Thread(target=fetch, daemon=True)  # what hangs must not hold the exit
-    with _inside():  # here and not in the thread, so that it ends also where the thread does not
+    with _INSIDE:  # here and not in the thread, so that it ends also where the thread does not
         thread.start()
         thread.join(seconds)
     return fetched
@@ -139,15 +138,48 @@ def _check_profile(name: str, profiles: Mapping[str, Mapping[str, Any]]) -> None
         name = str(profile.get("source_profile", ""))
 
 
-@contextmanager
-def _inside() -> Iterator[None]:
-    """Tell a credential_process that agentauth is asking, so that agentauth refuses as one."""
-    before = os.environ.get(INSIDE)
-    os.environ[INSIDE] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[INSIDE]
+class _Inside:
+    """Tells a credential_process that agentauth is asking, so that agentauth refuses as one.
+
+    The environment is the process's, and threads may ask at once: the first one in sets the
+    variable, the last one out takes it away. A process that forks meanwhile is not inside.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asking = 0
+        self._before: str | None = None
+        self._watched = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._watched:
+                os.register_at_fork(after_in_child=self._forked)
+                self._watched = True
+            if not self._asking:
+                self._before = os.environ.get(INSIDE)
+                os.environ[INSIDE] = "1"
+            self._asking += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._asking -= 1
+            self._restore()
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()  # another thread may have held it
+        if self._asking:
+            self._asking = 0
+            self._restore()
+
+    def _restore(self) -> None:
+        if self._asking:
+            return
+        if self._before is None:
+            os.environ.pop(INSIDE, None)
         else:
-            os.environ[INSIDE] = before
+            os.environ[INSIDE] = self._before
+
+
+_INSIDE = _Inside()
+"""One, as there is one environment."""

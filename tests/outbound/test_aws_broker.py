@@ -28,9 +28,10 @@ from agentauth_cli.errors import (
     UsageError,
 )
 from agentauth_cli.model import Grant, Principal, ProviderType, ToolRequest
+from agentauth_cli.outbound import aws_source
 from agentauth_cli.outbound.aws import AWSCredentialBroker
 from agentauth_cli.outbound.aws_session import session_name
-from agentauth_cli.outbound.aws_source import check_source, source_credential
+from agentauth_cli.outbound.aws_source import INSIDE, check_source, source_credential
 from support import cloud as emulator
 from support.faulty import (
     Faulty,
@@ -538,6 +539,34 @@ def test_a_profile_is_used_also_beside_keys_in_the_environment(tmp_path: Path) -
         broker(server.url, source="profile:work").vend_credential(ALICE, PUT)
         assert "Credential=MADE-UP-WORK/" in server.requests[0].headers["authorization"]
     assert "AGENTAUTH_INSIDE" not in os.environ
+
+
+def test_inside_as_long_as_any_thread_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thread in sets the variable, the last one out restores it."""
+    monkeypatch.setenv(INSIDE, "before")
+    inside = aws_source._INSIDE
+    with inside:
+        with inside:
+            assert os.environ[INSIDE] == "1"
+        assert os.environ[INSIDE] == "1"
+    assert os.environ[INSIDE] == "before"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_meanwhile_is_not_inside() -> None:
+    """What another thread was asking is not asked in the child, whose programs may be ours."""
+    with aws_source._INSIDE:
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                with aws_source._INSIDE:
+                    code = 2
+                code = int(INSIDE in os.environ)
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert INSIDE not in os.environ
 
 
 def test_a_profile_that_asks_agentauth_is_refused() -> None:
