@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format pages lock bench clean
+.PHONY: test demo lint types imports unit format pages prices lock bench clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -19,6 +19,7 @@ lint: .venv/.ready
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python .ci/pages.py --check
+	@$(BIN)/python .ci/prices.py --check
 
 types: .venv/.ready
 	@$(BIN)/mypy --no-error-summary
@@ -39,6 +40,10 @@ format: .venv/.ready
 # man/ and completions/, from the command line itself
 pages: .venv/.ready
 	@$(BIN)/python .ci/pages.py
+
+# the price table that is shipped, from the genai-prices of the lock file
+prices: .venv/.ready
+	@$(BIN)/python .ci/prices.py
 
 # the versions that development and continuous integration use
 lock: .venv/.ready

@@ -12,6 +12,7 @@ AgentAuthError
 ├── AuthenticationError             4  not logged in, expired, or the token was refused
 │   └── SourceCredentialError
 ├── PermissionDeniedError           5  denied by policy
+│   └── UnpricedModelError
 ├── SwitchedOffError                6  stopped by a kill switch
 │   ├── ToolDisabledError
 │   ├── ProviderDisabledError
@@ -172,6 +173,13 @@ class PermissionDeniedError(AgentAuthError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.decision = decision
+
+
+class UnpricedModelError(PermissionDeniedError):
+    """A cost is limited or asked for, and nothing says what the model costs."""
+
+    what = "no price"
+    advice = "Add the model to [prices] of budgets.toml"
 
 
 class SwitchedOffError(AgentAuthError):

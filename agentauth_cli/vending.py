@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.model import Preview
     from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.policy.rules import Policy
     from agentauth_cli.policy.switches import Switch
     from agentauth_cli.ports import Clock, CredentialBroker, Ledger
@@ -69,6 +70,7 @@ class Parts:
     authenticate: Callable[[], Principal]
     policy: Callable[[], Policy]
     budgets: Callable[[], Sequence[Budget]]
+    prices: Callable[[], PriceTable]
     switches: Callable[[], Sequence[Switch]]
     ledger: Callable[[], Ledger]
     broker: Callable[[Tool], CredentialBroker]
@@ -230,10 +232,12 @@ def bound(
     )
 
     def charges(at: datetime) -> Sequence[Charge]:
-        return limits.charges(budgets, asked.tool, principal, asked.stated, decision, at)
+        return limits.charges(
+            budgets, asked.tool, principal, asked.stated, decision, at, parts.prices
+        )
 
     charges(now)  # what the obligations refuse is refused before anything is reserved
-    usage = limits.taken(budgets, asked.tool, asked.stated, decision)
+    usage = limits.taken(budgets, asked.tool, asked.stated, decision, parts.prices)
     return Bounded(narrowed, decision, duration, usage, charges)
 
 

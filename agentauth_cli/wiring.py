@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.config import pricing
 from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
 from agentauth_cli.config.settings import KEYLESS
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.charges import Stated
     from agentauth_cli.policy.narrow import Tool
+    from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.ports import Clock, CredentialBroker, Record
 
 KEYS = "jwks"
@@ -207,6 +209,15 @@ class Wiring:
                 raise ConfigError(f"{gone} is gone", hint="Bring it back; an empty one will do")
         return found or ()
 
+    @cached_property
+    def prices(self) -> PriceTable:
+        """The price table in force: one's own prices over those of the newest table.
+
+        Raises ConfigError, StateError.
+        """
+        table = pricing.table(self.places.state, self.say)
+        return table.over(self.configuration.own_prices())
+
     def broker(self, tool: Tool) -> CredentialBroker:
         """Return the broker of the tool's provider and environment."""
         return self.broker_of(tool.provider, tool.environment)
@@ -279,6 +290,7 @@ class Wiring:
             authenticate=self.authenticate,
             policy=self.configuration.policy,
             budgets=self.budgets,
+            prices=lambda: self.prices,
             switches=self.configuration.switches,
             ledger=lambda: self.ledger,
             broker=self.broker,

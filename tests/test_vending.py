@@ -35,6 +35,7 @@ from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant
 from agentauth_cli.policy.pattern import template
+from agentauth_cli.policy.prices import PriceTable
 from agentauth_cli.policy.switches import Switch
 from agentauth_cli.secret import SecretMapping
 from agentauth_cli.vending import TIME_TO_LIVE, Asked, Parts, Vended, check, identify, preview, vend
@@ -136,6 +137,7 @@ class World:
             authenticate=lambda: WHO,
             policy=lambda: policy(rule()),
             budgets=tuple,
+            prices=lambda: PriceTable({}),
             switches=tuple,
             ledger=lambda: self.ledger,
             broker=lambda _tool: self.broker,

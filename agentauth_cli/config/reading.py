@@ -19,11 +19,12 @@ from agentauth_cli.policy import budgets, rules, switches
 from agentauth_cli.tables.shape import MAX_BYTES, Problem, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.prices import Price
     from agentauth_cli.policy.rules import Policy
     from agentauth_cli.policy.switches import Switch
 
@@ -98,6 +99,13 @@ class Configuration:
             return None
         found, problems = budgets.load(content, tuple(known.every_tool()))
         return _loaded(found, problems)
+
+    def own_prices(self) -> Mapping[str, Price]:
+        """Return the [prices] of budgets.toml, by name; the file has to load."""
+        content = self._read(BUDGETS)
+        if content is None:
+            return {}
+        return _loaded(budgets.own_prices(content), budgets.load(content, ())[1])
 
     def switches(self) -> tuple[Switch, ...]:
         """Read killswitch.toml. Raises SwitchFileError: what cannot be read stops everything."""

@@ -7,6 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
+from agentauth_cli.policy.prices import ALWAYS, price_name, priced
 from agentauth_cli.policy.rules import rule_id
 from agentauth_cli.policy.windows import UNITS
 from agentauth_cli.tables import values
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from agentauth_cli.model import Metric, Unit
     from agentauth_cli.policy.narrow import Tool
     from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
+    from agentauth_cli.policy.prices import Price
 
 _PER = ("principal", "provider", "tool", "environment")
 _GROUP = "group:"
@@ -73,6 +75,17 @@ def load(content: bytes, tools: tuple[Tool, ...]) -> tuple[tuple[Budget, ...], l
         if budget_id:
             seen.add(budget_id)
     return budgets, document.problems()
+
+
+def own_prices(content: bytes) -> dict[str, Price]:
+    """Return the [prices] of a file that loads, by name."""
+    entries = Document("budgets.toml", content).read(FILE).get("prices") or {}
+    return {
+        price_name(name): priced(
+            [(ALWAYS, {kind: rate for kind, rate in rates.items() if rate is not None})]
+        )
+        for name, rates in entries.items()
+    }
 
 
 def _budget(entry: dict[str, Any]) -> Budget:
@@ -171,8 +184,12 @@ FILE = Table(
                         "input": Key(Value(values.money), required=True),
                         "output": Key(Value(values.money), required=True),
                         "cached_input": Key(Value(values.money)),
+                        "cache_write": Key(Value(values.money)),
+                        "audio_input": Key(Value(values.money)),
+                        "audio_output": Key(Value(values.money)),
                     }
-                )
+                ),
+                price_name,
             )
         ),
     }

@@ -13,7 +13,6 @@ from agentauth_cli.errors import (
     PermissionDeniedError,
     RateLimitExceededError,
     TooManyTokensError,
-    UnavailableError,
 )
 from agentauth_cli.model import (
     Charge,
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.narrow import Tool
+    from agentauth_cli.policy.prices import PriceTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,15 @@ def duration(
     return allowed if login_left is None else max(shortest, min(allowed, login_left))
 
 
-def taken(budgets: Sequence[Budget], tool: Tool, stated: Stated, decision: PolicyDecision) -> Usage:
+def taken(
+    budgets: Sequence[Budget],
+    tool: Tool,
+    stated: Stated,
+    decision: PolicyDecision,
+    prices: Callable[[], PriceTable],
+) -> Usage:
     """Return the tokens and the cost that the request reserves. Raises as `charges` does."""
-    amounts = _amounts(tool, stated, decision, budgets)
+    amounts = _amounts(budgets, tool, stated, decision, prices)
     return Usage(amounts["tokens"], amounts["cost"])
 
 
@@ -88,15 +94,17 @@ def charges(
     stated: Stated,
     decision: PolicyDecision,
     now: datetime,
+    prices: Callable[[], PriceTable],
 ) -> list[Charge]:
     """Return what the request takes: rate limits first, then budgets in the order of the file.
 
-    Raises PermissionDeniedError where an obligation needs something that is not stated,
+    `prices` is asked only where the cost of tokens matters and is not stated. Raises
+    PermissionDeniedError where an obligation needs something that is not stated,
     TooManyTokensError or BudgetExceededError where more is stated than it permits, and
-    UnavailableError where only a price table could tell the cost.
+    UnpricedModelError where no price tells the cost.
     """
     _check_obligations(stated, decision)
-    taken = _amounts(tool, stated, decision, budgets)
+    taken = _amounts(budgets, tool, stated, decision, prices)
     _check_caps(taken, decision)
     return [
         *paced(decision.rate_limit, principal.id),
@@ -125,19 +133,24 @@ def _check_obligations(stated: Stated, decision: PolicyDecision) -> None:
 
 
 def _amounts(
-    tool: Tool, stated: Stated, decision: PolicyDecision, budgets: Sequence[Budget]
+    budgets: Sequence[Budget],
+    tool: Tool,
+    stated: Stated,
+    decision: PolicyDecision,
+    prices: Callable[[], PriceTable],
 ) -> dict[Metric, int | None]:
-    tokens = _larger(tool.allowance.tokens, stated.tokens)
-    cost = _larger(tool.allowance.cost, stated.cost)
-    cost_limited = decision.limit("max_cost") is not None or any(
+    cost = stated.cost
+    limited = decision.limit("max_cost") is not None or any(
         budget.meets(tool) and metric == "cost" for budget in budgets for _, metric in budget.limits
     )
-    if cost_limited and stated.cost is None and stated.tokens is not None and stated.model:
-        raise UnavailableError(
-            "the cost of tokens by the price table",
-            hint="State the cost too: --estimate-cost",
-        )
-    return {"tokens": tokens, "cost": cost, "requests": 1, "leases": 1}
+    if limited and cost is None and stated.tokens is not None and stated.model is not None:
+        cost = prices().cost_of(stated.tokens, tool.provider, stated.model, decision)
+    return {
+        "tokens": _larger(tool.allowance.tokens, stated.tokens),
+        "cost": _larger(tool.allowance.cost, cost),
+        "requests": 1,
+        "leases": 1,
+    }
 
 
 def _larger(one: int | None, other: int | None) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,14 +17,18 @@ from agentauth_cli.errors import (
     PermissionDeniedError,
     RateLimitExceededError,
     TooManyTokensError,
-    UnavailableError,
+    UnpricedModelError,
 )
 from agentauth_cli.model import Charge, PolicyDecision, Principal, ProviderType, Rate, Window
 from agentauth_cli.policy.budgets import Budget, load
 from agentauth_cli.policy.charges import Stated, charges, counted, duration, exceeded
 from agentauth_cli.policy.decide import evaluate
 from agentauth_cli.policy.narrow import Allowance, Tool
+from agentauth_cli.policy.prices import ALWAYS, PriceTable, priced
 from support.policy_worlds import ALICE, NOW, QUESTION, policy_of, property_of, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOUR = Window("hour", NOW, NOW + timedelta(hours=1))
 WHO = replace(ALICE, groups=("okta/eng", "okta/ops", "github/x"), actor="okta/robot")
@@ -48,9 +52,28 @@ def budget(text: str) -> Budget:
     return one
 
 
-def taken(stated: Stated, decision: PolicyDecision, *budgets: Budget, of: Tool) -> list[Charge]:
+TABLE = PriceTable(
+    {
+        "openai/gpt": priced([(ALWAYS, {"input": 150_000, "output": 600_000})]),
+        "anthropic/claude": priced([(ALWAYS, {"input": 3_000_000, "output": 15_000_000})]),
+    }
+)
+
+
+def unasked() -> PriceTable:
+    """Fail: nothing here needs a price."""
+    raise AssertionError
+
+
+def taken(
+    stated: Stated,
+    decision: PolicyDecision,
+    *budgets: Budget,
+    of: Tool,
+    prices: Callable[[], PriceTable] = unasked,
+) -> list[Charge]:
     """Return what a request takes."""
-    return charges(budgets, of, ALICE, stated, decision, NOW)
+    return charges(budgets, of, ALICE, stated, decision, NOW, prices)
 
 
 # How long it may live
@@ -180,19 +203,44 @@ COSTS = budget("per = []\nlimits.day = { cost = '1' }")
 
 
 @pytest.mark.parametrize(
-    ("decision", "budgets"),
-    [(obliged(max_cost="1"), ()), (obliged(), (COSTS,)), (obliged(), (COSTS, COSTS))],
+    ("model", "allowance", "cost"),
+    [
+        ("gpt", None, 3),  # five tokens at 0.60 a million, rounded up
+        ("openai/gpt", 1, 3),
+        ("GPT", 4, 4),
+        ("anthropic/claude", None, 75),
+    ],
 )
-@pytest.mark.parametrize("of", [tool(), tool(cost=1)])
-def test_only_a_price_table_could_tell_the_cost(
-    decision: PolicyDecision, budgets: tuple[Budget, ...], of: Tool
+def test_the_price_table_tells_the_cost_of_tokens(
+    model: str, allowance: int | None, cost: int
 ) -> None:
     """Tokens stated with a model and no cost: the cost by the price table."""
-    stated = Stated(tokens=5, model="gpt")
-    with pytest.raises(UnavailableError, match="price table"):
-        taken(stated, decision, *budgets, of=of)
+    stated, of = Stated(tokens=5, model=model), tool(cost=allowance)
+    (charge,) = taken(stated, obliged(), COSTS, of=of, prices=lambda: TABLE)
+    assert charge.amount == cost
+    cap = obliged(max_cost=f"0.{cost - 1:06}")
+    with pytest.raises(BudgetExceededError):
+        taken(stated, cap, of=of, prices=lambda: TABLE)
+    assert taken(stated, obliged(max_cost=f"0.{cost:06}"), of=of, prices=lambda: TABLE) == []
+
+
+@pytest.mark.parametrize(
+    ("decision", "budgets"), [(obliged(max_cost="1"), ()), (obliged(), (COSTS, COSTS))]
+)
+@pytest.mark.parametrize("model", ["o9", ""])
+def test_a_model_without_a_price_is_refused(
+    decision: PolicyDecision, budgets: tuple[Budget, ...], model: str
+) -> None:
+    """Unknown model with a cost limit in force: refused, naming the `[prices]` line to add."""
+    stated = Stated(tokens=5, model=model)
+    with pytest.raises(UnpricedModelError) as raised:
+        taken(stated, decision, *budgets, of=tool(cost=1), prices=lambda: TABLE)
+    assert raised.value.exit_code == 5
+    assert raised.value.decision is decision
+    line = f'"openai/{model}" = {{ input = "…", output = "…" }}'
+    assert raised.value.hint == f"Add to [prices] of budgets.toml: {line}"
     known = replace(stated, cost=1)
-    assert len(taken(known, decision, *budgets, of=of)) == len(budgets)
+    assert len(taken(known, decision, *budgets, of=tool())) == len(budgets)
 
 
 def test_a_cost_that_nothing_limits_need_not_be_known() -> None:
@@ -312,7 +360,7 @@ def test_no_two_principals_share_a_counter(one: str, other: str) -> None:
     budgets = (budget(f"per = ['principal', 'tool']\n{DAY}"), budget(f"per = ['principal']\n{DAY}"))
     decision = obliged(rate_limit="1/day")
     counters = [
-        {found.counter for found in charges(budgets, tool(), who, Stated(), decision, NOW)}
+        {found.counter for found in charges(budgets, tool(), who, Stated(), decision, NOW, unasked)}
         for who in (Principal(one, "x"), Principal(other, "x"))
     ]
     assert all(len(each) == 3 for each in counters)
