@@ -22,10 +22,14 @@ _agentauth() {
         "demo") words="--keep --help" ;;
         "disable") words="--tool --provider --principal --environment --all --reason --until --force --json --help" ;;
         "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;
-        "budget") words="show --help" ;;
+        "budget") words="record prices show --help" ;;
+        "budget record") words="--tokens --cost --model --usage-json --json --help" ;;
+        "budget prices") words="--update --json --help" ;;
         "budget show") words="--json --help" ;;
-        "lease") words="list --help" ;;
+        "lease") words="list show revoke --help" ;;
         "lease list") words="--json --help" ;;
+        "lease show") words="--json --help" ;;
+        "lease revoke") words="--reason --json --help" ;;
         "audit") words="tail verify --help" ;;
         "audit tail") words="-n --json --help" ;;
         "audit verify") words="--json --help" ;;

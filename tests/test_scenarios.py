@@ -12,6 +12,7 @@ A line is a command, `#` begins a comment, quotes are those of a shell::
     chmod MODE FILE, rm FILE, cp FILE FILE, mkdir FOLDER
     use NAME                    lay out the files of scenarios/shared/NAME.txt
     terminal                    standard output is a terminal from now on
+    keep NAME PATTERN           $NAME is what the pattern's group found on the last standard output
 
 Files of the scenario stand behind lines ``-- name --``. Each runs in a folder of its own, $WORK;
 $USER is the OS account's name, $STS a loopback STS that answers good credentials, $TOKEN a JWT for
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).with_name("scenarios")
 SCENARIOS = sorted(FOLDER.glob("*.txt"))
 _FILE = re.compile(r"^-- (\S+) --\n", re.MULTILINE)
-_VARIABLE = re.compile(r"\$(WORK|USER|STS|TOKEN)\b")
+_VARIABLE = re.compile(r"\$([A-Z]+)\b")
 _KEY = "[source]\naws_access_key_id = made-up\naws_secret_access_key = made-up\n"
 
 
@@ -134,6 +135,7 @@ class Stage:
             "mkdir": lambda name: self.path(name).mkdir(mode=0o700, parents=True),
             "use": self.use,
             "terminal": self.terminal,
+            "keep": self.keep,
         }
 
     def play(self, script: Path) -> None:
@@ -162,7 +164,7 @@ class Stage:
 
     def filled(self, text: str) -> str:
         """Return the text with the scenario's variables filled in."""
-        return _VARIABLE.sub(lambda match: self.names[match[1]], text)
+        return _VARIABLE.sub(lambda match: self.names.get(match[1], match[0]), text)
 
     def path(self, name: str) -> Path:
         """Return a path of the scenario."""
@@ -208,6 +210,12 @@ class Stage:
     def terminal(self) -> None:
         """Let standard output be a terminal."""
         self.monkeypatch.setattr(screen, "is_terminal", lambda stream: stream is sys.stdout)
+
+    def keep(self, name: str, pattern: str) -> None:
+        """Give a name to something that was printed."""
+        found = re.search(pattern, self.out, re.MULTILINE)
+        assert found, f"{self.where}\n{self.out}"
+        self.names[name] = found[1]
 
     def use(self, name: str) -> None:
         """Lay out the files of a shared archive, but for those that the scenario has itself."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agentauth_cli.ledger.sqlite import SQLiteLedger
 
 BROKEN = 1
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+"""What a record that is not ours may raise when it is read or shown."""
 
 
 def declare(app: typer.Typer) -> None:
@@ -48,7 +50,7 @@ def show(wiring: Wiring, count: int, *, as_json: bool) -> None:
         try:
             record = json.loads(row.record)
             shown = json.dumps({**record, "hash": row.hash}) if as_json else line(record)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        except DAMAGED:
             screen.say(f"record {row.seq} is damaged: see `agentauth audit verify`")
             continue
         screen.out(shown)
@@ -67,7 +69,7 @@ def line(record: Mapping[str, Any]) -> str:
     if "expires_at" in record:
         left = datetime.fromisoformat(record["expires_at"]) - at
         parts.append(f"{round(left.total_seconds() / 60)}m")
-    parts.append(record.get("lease", ""))
+    parts += [record.get("lease", ""), record.get("outcome", "")]
     if event in ("denied", "failed", "login.failed") or record.get("decision") == "deny":
         parts += ["because", record.get("reason", "")]
     elif record.get("rules"):

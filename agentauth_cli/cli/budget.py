@@ -8,27 +8,33 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import prices, record, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.deliver.formats import rfc3339
-from agentauth_cli.ledger.rows import stamp
+from agentauth_cli.ledger.rows import micros, stamp
 from agentauth_cli.policy.windows import window
 from agentauth_cli.tables.values import dollars
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
     from agentauth_cli.ledger.recount import Counters
-    from agentauth_cli.model import Metric, Window
+    from agentauth_cli.model import Mark, Metric, Window
     from agentauth_cli.policy.budgets import Budget
+
+    Marks = Mapping[tuple[str, int], frozenset[Mark]]
 
 
 def declare(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(help="What is used of which budget.", no_args_is_help=True)
+    group = typer.Typer(
+        help="What is used of which budget, and what it costs.", no_args_is_help=True
+    )
     app.add_typer(group, name="budget")
+    record.declare(group)
+    prices.declare(group)
 
     @group.command()
     def show(*, as_json: Json = False) -> None:
@@ -38,7 +44,10 @@ def declare(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class Sum:
-    """One counter of one budget, now. `of` are the values that it is counted by."""
+    """One counter of one budget, now. `of` are the values that it is counted by.
+
+    `marks` say how well the sum is known: of several leases it may be several of these.
+    """
 
     budget: str
     metric: Metric
@@ -47,29 +56,41 @@ class Sum:
     spent: int
     reserved: int
     limit: int
+    marks: tuple[str, ...] = ()
 
     def amount(self, count: int) -> str:
         """Return an amount of this metric as it is shown."""
         return dollars(count) if self.metric == "cost" else str(count)
 
 
-def sums(budgets: tuple[Budget, ...], counters: Counters, now: datetime) -> Iterator[Sum]:
+def current(wiring: Wiring) -> list[Sum]:
+    """Return what is used of each budget in the windows of now."""
+    ledger, now = wiring.ledger, wiring.clock()
+    return list(sums(tuple(wiring.budgets()), ledger.counters(), ledger.marks(), now))
+
+
+def sums(
+    budgets: tuple[Budget, ...], counters: Counters, marks: Marks, now: datetime
+) -> Iterator[Sum]:
     """Yield the counters in use now, and a 0 for each limit that nothing was taken from."""
     for budget in budgets:
         for (unit, metric), limit in budget.limits.items():
             span = window(unit, now, budget.zone)
             found = list(_of(budget.id, unit, metric, counters, stamp(span.start)))
-            for of, (spent, reserved) in found or [((), (0, 0))]:
-                yield Sum(budget.id, metric, span, of, spent, reserved, limit)
+            for counter, of, (spent, reserved) in found or [("", (), (0, 0))]:
+                known = ["exact"] if metric in ("requests", "leases") else []
+                known += marks.get((counter, micros(span.start)), ())
+                whole = (spent, reserved, limit, tuple(sorted(known)))
+                yield Sum(budget.id, metric, span, of, *whole)
 
 
 def _of(
     budget: str, unit: str, metric: str, counters: Counters, start: str
-) -> Iterator[tuple[tuple[str, ...], tuple[int, int]]]:
+) -> Iterator[tuple[str, tuple[str, ...], tuple[int, int]]]:
     for (counter, since), used in sorted(counters.items()):
         parts = _parts(counter)
         if since == start and parts[:4] == ("budget", budget, unit, metric):
-            yield parts[4:], used
+            yield counter, parts[4:], used
 
 
 def _parts(counter: str) -> tuple[str, ...]:
@@ -84,9 +105,7 @@ def _parts(counter: str) -> tuple[str, ...]:
 
 def work(wiring: Wiring, *, as_json: bool) -> None:
     """Show every budget."""
-    now = wiring.clock()
-    budgets = tuple(wiring.budgets())
-    found = list(sums(budgets, wiring.ledger.counters(), now))
+    found = current(wiring)
     if as_json:
         screen.out_json({"budgets": [shape(one) for one in found]})
     elif not found:
@@ -97,13 +116,14 @@ def work(wiring: Wiring, *, as_json: bool) -> None:
 
 def rows(found: list[Sum]) -> list[list[str]]:
     """Return the table of budgets, its head first."""
-    table = [["BUDGET", "OF", "WINDOW", "USED", "LIMIT", "LEFT", "ENDS"]]
+    table = [["BUDGET", "OF", "WINDOW", "USED", "LIMIT", "LEFT", "ENDS", "MARK"]]
     for one in found:
         used = one.spent + one.reserved
         ends = f"{one.window.end.astimezone():%Y-%m-%d %H:%M}"
         left = one.amount(max(0, one.limit - used))
         amounts = [one.amount(used), f"{one.amount(one.limit)} {one.metric}", left]
-        table.append([one.budget, " ".join(one.of) or "-", one.window.unit, *amounts, ends])
+        mark = "+".join(one.marks) or "-"
+        table.append([one.budget, " ".join(one.of) or "-", one.window.unit, *amounts, ends, mark])
     return table
 
 
@@ -117,6 +137,7 @@ def shape(one: Sum) -> dict[str, object]:
         "spent": one.amount(one.spent) if one.metric == "cost" else one.spent,
         "reserved": one.amount(one.reserved) if one.metric == "cost" else one.reserved,
         "limit": one.amount(one.limit) if one.metric == "cost" else one.limit,
+        "marks": list(one.marks),
         "starts_at": rfc3339(one.window.start),
         "ends_at": rfc3339(one.window.end),
     }

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import lease_revoke, lease_show, screen
+from agentauth_cli.cli.leases import shape
 from agentauth_cli.cli.options import Json
-from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ def declare(app: typer.Typer) -> None:
         They are pending, active, expired, orphaned or undelivered.
         """
         work(Wiring(say=screen.say), as_json=as_json)
+
+    lease_show.declare(group)
+    lease_revoke.declare(group)
 
 
 def work(wiring: Wiring, *, as_json: bool) -> None:
@@ -53,20 +56,3 @@ def rows(found: list[Lease]) -> list[list[str]]:
             for one in found
         ),
     ]
-
-
-def shape(one: Lease) -> dict[str, object]:
-    """Return a lease as JSON shows it."""
-    return {
-        "lease": one.id,
-        "state": one.state,
-        "principal": one.principal,
-        "actor": one.actor,
-        "tool": one.tool,
-        "provider": one.provider,
-        "environment": one.environment,
-        "resource": one.resource,
-        "credential_id": one.credential_id,
-        "reserved_at": rfc3339(one.reserved_at),
-        "ends_at": rfc3339(one.ends_at),
-    }

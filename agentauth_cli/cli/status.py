@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.cli import budget, lease, screen
+from agentauth_cli.cli import budget, lease, leases, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError
@@ -73,8 +73,7 @@ def _switches(wiring: Wiring) -> None:
 
 
 def _budgets(wiring: Wiring) -> None:
-    counters, now = wiring.ledger.counters(), wiring.clock()
-    found = list(budget.sums(tuple(wiring.budgets()), counters, now))
+    found = budget.current(wiring)
     if found:
         screen.columns([[f"  {row[0]}", *row[1:]] for row in budget.rows(found)])
 
@@ -103,13 +102,8 @@ def shape(wiring: Wiring) -> dict[str, Any]:
                 for one in in_force(wiring)
             ]
         ),
-        "budgets": _or_error(
-            lambda: [
-                budget.shape(one)
-                for one in budget.sums(tuple(wiring.budgets()), wiring.ledger.counters(), now)
-            ]
-        ),
-        "leases": _or_error(lambda: [lease.shape(one) for one in wiring.ledger.leases(now)]),
+        "budgets": _or_error(lambda: [budget.shape(one) for one in budget.current(wiring)]),
+        "leases": _or_error(lambda: [leases.shape(one) for one in wiring.ledger.leases(now)]),
         "ledger": _or_error(
             lambda: {"path": str(wiring.ledger.path), "records": wiring.ledger.head()[0]}
         ),

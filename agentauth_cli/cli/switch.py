@@ -173,7 +173,7 @@ def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
     failed: Failed = {}
     with _trying(_FILE, failed):
         switch_file.turn_on(wiring.places.config, switch, now, screen.say)
-    named = replace(switch, by=_by(wiring))
+    named = replace(switch, by=by(wiring))
     if named != switch and not failed:
         with contextlib.suppress(AgentAuthError):  # it is on already, by the account
             switch_file.turn_on(wiring.places.config, named, now, screen.say)
@@ -194,7 +194,7 @@ def turn_off(wiring: Wiring, given: EnableInput, *, as_json: bool) -> None:
     failed: Failed = {}
     with _trying(_FILE, failed):
         found.append(switch_file.turn_off(wiring.places.config, target, name, now, screen.say))
-    switch = Switch(target, name, given.reason, _by(wiring))
+    switch = Switch(target, name, given.reason, by(wiring))
     with _trying(_LEDGER, failed):
         record = _record("switch.off", switch)
         remembered = [
@@ -244,7 +244,7 @@ def _record(event: str, switch: Switch) -> Mapping[str, object]:
     }
 
 
-def _by(wiring: Wiring) -> str:
+def by(wiring: Wiring) -> str:
     """Return who whoami says, or else the OS account."""
     try:
         return wiring.authenticate().id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,11 @@ MAX_BYTES = 16 * 1024 * 1024
 def shipped() -> PriceTable:
     """Return the table that this program came with."""
     content = resources.files("agentauth_cli.policy").joinpath(NAME).read_bytes()
-    return load(parse_object(content))
+    return _from(load(parse_object(content)), "shipped")
+
+
+def _from(found: PriceTable, where: str) -> PriceTable:
+    return replace(found, source=f"{found.source}, {where}")
 
 
 def table(state: Path, say: Callable[[str], None]) -> PriceTable:
@@ -37,7 +42,7 @@ def table(state: Path, say: Callable[[str], None]) -> PriceTable:
     if content is None:
         return shipped()
     try:
-        return load(parse_object(content))
+        return _from(load(parse_object(content)), str(path))
     except ValueError as error:
         raise StateError(
             f"{path} is no price table: {error}",

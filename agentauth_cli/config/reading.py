@@ -101,11 +101,12 @@ class Configuration:
         return _loaded(found, problems)
 
     def own_prices(self) -> Mapping[str, Price]:
-        """Return the [prices] of budgets.toml, by name; the file has to load."""
+        """Return the [prices] of budgets.toml, by name."""
         content = self._read(BUDGETS)
         if content is None:
             return {}
-        return _loaded(budgets.own_prices(content), budgets.load(content, ())[1])
+        _loaded(*budgets.load(content, ()))
+        return budgets.own_prices(content)
 
     def switches(self) -> tuple[Switch, ...]:
         """Read killswitch.toml. Raises SwitchFileError: what cannot be read stops everything."""

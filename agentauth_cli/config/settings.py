@@ -96,6 +96,11 @@ class Settings:
                 if (provider := providers.get(entry["provider"])) is not None:
                     yield _tool(name, entry, environment, provider)
 
+    def trusts_usage(self, tool: str, environment: str) -> bool:
+        """Say whether a report on this tool may lower what was reserved; not where it is gone."""
+        entry = self.tools.get(tool)
+        return entry is not None and bool(_merged(entry, environment)["trust_reported_usage"])
+
     def needs_later(self, tool: Tool) -> None:
         """Raise UnavailableError naming what this tool needs that this version does not have."""
         missing = list(self.later)

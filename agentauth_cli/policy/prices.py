@@ -106,20 +106,24 @@ class PriceTable:
         return PriceTable({**self.prices, **own}, self.source, self.as_of, self.left_out)
 
     def find(self, provider: str, model: str) -> Price | None:
-        """Return the price of a model, None where there is none.
+        """Return the price of a model, None where there is none."""
+        name = self.line(provider, model)
+        return None if name is None else self.prices[name]
+
+    def line(self, provider: str, model: str) -> str | None:
+        """Return the name or pattern that a model's price stands under, None where there is none.
 
         The model is the provider's own where the table has it so, else it names its provider.
         """
         model = model[:LONGEST_MODEL].lower()
-        own = self._named(model if model.startswith(f"{provider}/") else f"{provider}/{model}")
-        return own if own or "/" not in model else self._named(model)
+        own = self._line(model if model.startswith(f"{provider}/") else f"{provider}/{model}")
+        return own if own or "/" not in model else self._line(model)
 
-    def _named(self, name: str) -> Price | None:
-        if (exact := self.prices.get(name)) is not None:
-            return exact
+    def _line(self, name: str) -> str | None:
+        if name in self.prices:
+            return name
         matching = (one for one in self.prices if _is_pattern(one) and matches(one, name))
-        found = max(matching, key=lambda one: (len(one), one), default=None)
-        return None if found is None else self.prices[found]
+        return max(matching, key=lambda one: (len(one), one), default=None)
 
     def dearest_of(self, provider: str) -> Price | None:
         """Return what the dearest model of a provider costs, kind by kind; None without any."""

@@ -91,5 +91,5 @@ def test_a_counter_that_is_damaged_hides_no_other(counter: str) -> None:
     now = FakeClock()()
     start = stamp(window("day", now, found[0].zone).start)
     whole = json.dumps(["budget", "b", "day", "requests", "okta/one"])
-    shown = sums(found, {(counter, start): (1, 1), (whole, start): (2, 3)}, now)
+    shown = sums(found, {(counter, start): (1, 1), (whole, start): (2, 3)}, {}, now)
     assert [(one.of, one.spent, one.reserved) for one in shown] == [(("okta/one",), 2, 3)]

@@ -70,8 +70,10 @@ def test_the_table_made_since_takes_the_place_of_the_shipped_one(tmp_path: Path)
     path = state / "prices.json"
     assert (path.stat().st_mode & 0o777, state.stat().st_mode & 0o777) == (0o600, 0o700)
     assert pricing.table(state, said).as_of == "2026-11-26"
+    assert pricing.table(state, said).source.endswith(f", {path}")
+    assert pricing.shipped().source.endswith(", shipped")
     path.write_text(json.dumps(OTHER))
-    assert pricing.table(state, said).source == "mine"
+    assert pricing.table(state, said).source == f"mine, {path}"
     pricing.update(state, TODAY)
     assert pricing.table(state, said).as_of == "2026-11-26"
 

@@ -1,0 +1,98 @@
+"""`lease revoke`: what can be ended is ended, and what cannot is said.
+
+The credential of an AWS session, or of a Google access token, is not known to its provider one by
+one: it lives until its end. `disable` stops new ones at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.leases import named
+from agentauth_cli.cli.options import Json, Reason
+from agentauth_cli.cli.switch import by
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.ledger.rows import lease_fields
+from agentauth_cli.model import ProviderType
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentauth_cli.model import Lease
+
+LIVES_ON = 1
+_NEVER_ALONE = (ProviderType.AWS, ProviderType.GCP)
+_DELIVERED = ("active", "undelivered")
+
+
+def declare(group: typer.Typer) -> None:
+    """Add the command."""
+
+    @group.command()
+    def revoke(
+        leases: Annotated[list[str], typer.Argument(metavar="LEASE...", help="Leases.")],
+        *,
+        reason: Reason = None,
+        as_json: Json = False,
+    ) -> None:
+        """Revoke leases: a line for each says what came of it."""
+        raise typer.Exit(work(Wiring(say=screen.say), leases, reason, as_json=as_json))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a revocation. `lives_on`: the credential can still be used."""
+
+    lease: Lease
+    said: str
+    lives_on: bool = False
+
+    def shape(self) -> dict[str, Any]:
+        """Return it as JSON shows it."""
+        ends = rfc3339(self.lease.ends_at)
+        return {
+            "lease": self.lease.id,
+            "outcome": self.said,
+            "lives_on": self.lives_on,
+            "ends_at": ends,
+        }
+
+
+def work(wiring: Wiring, names: Sequence[str], reason: str | None, *, as_json: bool) -> int:
+    """Revoke each, and show what came of it; return the exit code: 1 where one lives on.
+
+    Raises UnknownNameError before anything was revoked.
+    """
+    leases = [named(wiring, name) for name in dict.fromkeys(names)]
+    said = {"user_reason": reason, "by": by(wiring)}
+    found = [revoked(wiring, lease, said) for lease in leases]
+    if as_json:
+        screen.out_json({"leases": [one.shape() for one in found]})
+    else:
+        for one in found:
+            ends = f", ends at {rfc3339(one.lease.ends_at)}" if one.lives_on else ""
+            screen.out(f"{one.lease.id}: {one.said}{ends}")
+    return LIVES_ON if any(one.lives_on for one in found) else 0
+
+
+def revoked(wiring: Wiring, lease: Lease, said: dict[str, Any]) -> Outcome:
+    """Revoke one lease, and write down what came of it."""
+    record = {"event": "lease.revoked", **lease_fields(lease), **said}
+    if lease.state in ("pending", "orphaned"):
+        wiring.ledger.release(lease.id, {**record, "outcome": "released"})
+        now = named(wiring, lease.id)
+        if now.state == "released":
+            return Outcome(now, "released: nothing was vended for it")
+        lease = now  # it was issued meanwhile
+    if lease.state not in _DELIVERED:
+        return Outcome(lease, f"over already: {lease.state}")
+    outcome = "cannot be revoked alone"
+    if lease.provider not in _NEVER_ALONE:
+        outcome = f"failed: this version revokes nothing at {lease.provider}"
+    wiring.ledger.append({**record, "outcome": outcome})
+    return Outcome(lease, outcome, lives_on=True)

@@ -1,0 +1,42 @@
+"""A lease as the commands find and show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.errors import UnknownNameError
+from agentauth_cli.tables.shape import did_you_mean
+
+if TYPE_CHECKING:
+    from agentauth_cli.model import Lease
+    from agentauth_cli.wiring import Wiring
+
+
+def named(wiring: Wiring, lease_id: str) -> Lease:
+    """Return a lease, also one that is over. Raises UnknownNameError with the nearest."""
+    found = wiring.ledger.lease(lease_id)
+    if found is None:
+        known = [one.id for one in wiring.ledger.leases(wiring.clock())]
+        near = did_you_mean(lease_id, known)
+        raise UnknownNameError(
+            f"there is no lease {lease_id!r}{near}", hint="See `agentauth lease list`"
+        )
+    return found
+
+
+def shape(one: Lease) -> dict[str, object]:
+    """Return a lease as JSON shows it."""
+    return {
+        "lease": one.id,
+        "state": one.state,
+        "principal": one.principal,
+        "actor": one.actor,
+        "tool": one.tool,
+        "provider": one.provider,
+        "environment": one.environment,
+        "resource": one.resource,
+        "credential_id": one.credential_id,
+        "reserved_at": rfc3339(one.reserved_at),
+        "ends_at": rfc3339(one.ends_at),
+    }

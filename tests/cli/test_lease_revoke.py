@@ -1,0 +1,176 @@
+"""`lease show` and `lease revoke`, lease by lease as it stands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from agentauth_cli.cli import lease_revoke, lease_show
+from agentauth_cli.errors import UnknownNameError
+from agentauth_cli.wiring import Wiring
+from support.clock import FakeClock
+from support.ledgers import charge, lease, rate, reserve, sound, states, without_indexes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENDS = "2026-11-23T10:15:00Z"
+
+
+@pytest.fixture
+def wiring(tmp_path: Path) -> Wiring:
+    """Return the parts of an empty configuration."""
+    names = ("CONFIG", "STATE", "DATA")
+    return Wiring({f"AGENTAUTH_{name}_DIR": str(tmp_path / name) for name in names}, FakeClock())
+
+
+def issue(wiring: Wiring, name: str, **fields: Any) -> None:
+    """Reserve and issue a lease of a quarter of an hour."""
+    reserve(wiring.ledger, name, charge(3, 99), rate(9), **fields)
+    active = replace(lease(name, wiring.clock(), 900, **fields), state="active")
+    wiring.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+
+
+def revoke(wiring: Wiring, *names: str) -> int:
+    """Revoke leases; the ledger stays sound."""
+    code = lease_revoke.work(wiring, names, "leak", as_json=False)
+    assert sound(wiring.ledger)
+    return code
+
+
+@pytest.mark.parametrize(
+    ("provider", "outcome"),
+    [
+        ("aws", "cannot be revoked alone"),
+        ("gcp", "cannot be revoked alone"),
+        ("openai", "failed: this version revokes nothing at openai"),
+        ("huggingface", "failed: this version revokes nothing at huggingface"),
+    ],
+)
+@pytest.mark.parametrize("state", ["active", "undelivered"])
+def test_what_cannot_be_revoked_stays_listed(
+    wiring: Wiring, provider: str, outcome: str, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`cannot be revoked alone, ends at T`, or `failed: WHY` (and the lease stays listed)."""
+    issue(wiring, "L1", provider=provider)
+    if state == "undelivered":
+        wiring.ledger.undelivered("L1", {"event": "vend.failed", "lease": "L1"})
+    assert revoke(wiring, "L1") == 1
+    assert capsys.readouterr().out == f"L1: {outcome}, ends at {ENDS}\n"
+    assert [one.state for one in wiring.ledger.leases(wiring.clock())] == [state]
+    newest = json.loads(list(wiring.ledger.records())[-1].record)
+    said = {key: newest[key] for key in ("event", "lease", "outcome", "user_reason", "principal")}
+    assert said == {
+        "event": "lease.revoked",
+        "lease": "L1",
+        "outcome": outcome,
+        "user_reason": "leak",
+        "principal": "okta/alice",
+    }
+    assert newest["by"].startswith(("os/", "uid "))
+
+
+@pytest.mark.parametrize("process", ["1 2", None])
+def test_a_pending_lease_is_released(
+    wiring: Wiring, process: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds is given back, and it can no longer be issued."""
+    named: dict[str, Any] = {} if process is None else {"process": process}
+    reserve(wiring.ledger, "L1", charge(3, 99), **named)
+    assert revoke(wiring, "L1") == 0
+    assert capsys.readouterr().out == "L1: released: nothing was vended for it\n"
+    assert states(wiring.ledger) == {"L1": "released"}
+    assert list(wiring.ledger.counters().values()) == [(0, 0)]
+    assert json.loads(list(wiring.ledger.records())[-1].record)["event"] == "lease.revoked"
+
+
+def test_a_lease_that_is_issued_meanwhile_lives_on(
+    wiring: Wiring, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came of it is what the ledger says, not what was hoped for."""
+    reserve(wiring.ledger, "L1", charge(3, 99))
+    release = wiring.ledger.release
+
+    def late(lease_id: str, record: Any) -> None:
+        active = replace(lease("L1", wiring.clock(), 900), state="active")
+        wiring.ledger.issue(active, {"event": "vend.issued", "lease": "L1"}, lambda _: None)
+        release(lease_id, record)
+
+    monkeypatch.setattr(wiring.ledger, "release", late)
+    assert revoke(wiring, "L1") == 1
+    assert capsys.readouterr().out == f"L1: cannot be revoked alone, ends at {ENDS}\n"
+
+
+@pytest.mark.parametrize("state", ["settled", "released", "expired"])
+def test_one_that_is_over_says_so(
+    wiring: Wiring, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is written, and nothing lives on."""
+    if state == "released":
+        reserve(wiring.ledger, "L1")
+        wiring.ledger.release("L1", {"event": "vend.failed", "lease": "L1"})
+    else:
+        issue(wiring, "L1")
+    if state == "settled":
+        wiring.ledger.settle("L1", {"event": "lease.settled", "lease": "L1"})
+    assert isinstance(wiring.clock, FakeClock)
+    wiring.clock.advance(seconds=901)
+    before = wiring.ledger.head()
+    assert revoke(wiring, "L1") == 0
+    assert capsys.readouterr().out == f"L1: over already: {state}\n"
+    assert wiring.ledger.head() == before
+
+
+def test_several_each_once_or_none(wiring: Wiring, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a lease; an unknown name is refused before anything is done."""
+    issue(wiring, "L1")
+    reserve(wiring.ledger, "L2")
+    with pytest.raises(UnknownNameError):
+        revoke(wiring, "L2", "L3")
+    assert states(wiring.ledger)["L2"] == "pending"
+    assert lease_revoke.work(wiring, ["L2", "L1", "L2"], None, as_json=True) == 1
+    shown = json.loads(capsys.readouterr().out)["leases"]
+    assert [(one["lease"], one["lives_on"]) for one in shown] == [("L2", False), ("L1", True)]
+    assert shown[1] == {
+        "lease": "L1",
+        "outcome": "cannot be revoked alone",
+        "lives_on": True,
+        "ends_at": ENDS,
+    }
+
+
+def test_a_damaged_record_hides_no_other(
+    wiring: Wiring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`lease show` names the damage, and shows what is whole."""
+    issue(wiring, "L1")
+    wiring.ledger.append({"event": "check", "lease": "L1"})
+    wiring.ledger.append({"event": "app.record", "note": "L1"})
+    with contextlib.closing(sqlite3.connect(wiring.ledger.path)) as db:
+        without_indexes(db)
+        db.execute('UPDATE records SET record = \'{"lease": "L1"\' WHERE seq = 2')
+        db.commit()
+    lease_show.work(wiring, "L1", as_json=True)
+    shown = capsys.readouterr()
+    assert shown.err == "record 2 is damaged: see `agentauth audit verify`\n"
+    found = json.loads(shown.out)
+    assert [one["event"] for one in found["records"]] == ["vend.intent", "check"]
+    assert found["usage"]["tokens"] == {"amount": 3, "mark": "allowance"}
+
+
+def test_a_released_lease_is_charged_nothing(
+    wiring: Wiring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is left of what it held."""
+    reserve(wiring.ledger, "L1", charge(3, 99))
+    wiring.ledger.release("L1", {"event": "vend.failed", "lease": "L1", "reason": "no"})
+    lease_show.work(wiring, "L1", as_json=False)
+    out = capsys.readouterr().out
+    assert "state         released\n" in out
+    assert "usage" not in out
+    assert out.splitlines()[-1].endswith("failed L1 because no")
