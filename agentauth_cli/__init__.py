@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     )
     from agentauth_cli.library.brokers import AWSCredentialBroker
     from agentauth_cli.library.budgets import BudgetTracker
+    from agentauth_cli.library.costs import calculate_cost
     from agentauth_cli.library.door import AgentAuth
     from agentauth_cli.library.journal import AuditLog
     from agentauth_cli.library.pace import RateLimiter
@@ -69,6 +70,7 @@ _HOMES = {
     ),
     "library.brokers": ("AWSCredentialBroker",),
     "library.budgets": ("BudgetTracker",),
+    "library.costs": ("calculate_cost",),
     "library.door": ("AgentAuth",),
     "library.journal": ("AuditLog",),
     "library.pace": ("RateLimiter",),
@@ -129,6 +131,7 @@ __all__ = [
     "ToolRequest",
     "UsageError",
     "__version__",
+    "calculate_cost",
     "redact",
 ]
 

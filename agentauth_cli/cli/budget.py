@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def declare(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(
-        help="What is used of which budget, and what it costs.", no_args_is_help=True
+        help="What is used of which budget, and what models cost.", no_args_is_help=True
     )
     app.add_typer(group, name="budget")
     record.declare(group)

@@ -60,7 +60,7 @@ def declare(group: typer.Typer) -> None:
         ] = None,
         as_json: Json = False,
     ) -> None:
-        """Record what a lease really used; that only ever raises what it is charged."""
+        """Raise what a lease is charged to what it really used."""
         used = None if usage_json is None else _read(usage_json)
         work(Wiring(say=screen.say), _given(lease, tokens, cost, model, used), as_json=as_json)
 
