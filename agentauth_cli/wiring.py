@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.config import pricing
 from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
 from agentauth_cli.config.settings import KEYLESS
@@ -215,6 +214,8 @@ class Wiring:
 
         Raises ConfigError, StateError.
         """
+        from agentauth_cli.config import pricing
+
         table = pricing.table(self.places.state, self.say)
         return table.over(self.configuration.own_prices())
 

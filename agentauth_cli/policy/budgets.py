@@ -7,7 +7,6 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
-from agentauth_cli.policy.prices import ALWAYS, price_name, priced
 from agentauth_cli.policy.rules import rule_id
 from agentauth_cli.policy.windows import UNITS
 from agentauth_cli.tables import values
@@ -79,6 +78,8 @@ def load(content: bytes, tools: tuple[Tool, ...]) -> tuple[tuple[Budget, ...], l
 
 def own_prices(content: bytes) -> dict[str, Price]:
     """Return the [prices] of a file that loads, by name."""
+    from agentauth_cli.policy.prices import ALWAYS, price_name, priced
+
     entries = Document("budgets.toml", content).read(FILE).get("prices") or {}
     return {
         price_name(name): priced(
@@ -140,6 +141,12 @@ def _fraction(value: Any) -> float:
     return float(value)
 
 
+def _price_name(name: str) -> str:
+    from agentauth_cli.policy.prices import price_name  # only where there are prices
+
+    return price_name(name)
+
+
 def _patterns(parse: Any) -> Key:
     return Key(ListOf(Value(parse)))
 
@@ -189,7 +196,7 @@ FILE = Table(
                         "audio_output": Key(Value(values.money)),
                     }
                 ),
-                price_name,
+                _price_name,
             )
         ),
     }

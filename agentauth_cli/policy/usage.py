@@ -183,13 +183,12 @@ def _model(response: Mapping[str, Any]) -> str | None:
 
 
 def _table(value: object, name: str) -> Mapping[str, Any]:
-    """Return the fields of a mapping, a pydantic model, a dataclass or a plain object."""
+    """Return the fields of a mapping, a dataclass, a pydantic model or a plain object."""
     if isinstance(value, Mapping):
         return value
-    if callable(dump := getattr(value, "model_dump", None)) and isinstance(made := dump(), dict):
-        return made
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: getattr(value, one.name) for one in fields(value)}
-    if isinstance(found := getattr(value, "__dict__", None), dict) and found:
-        return found
-    raise UsageError(f"{name}: is no usage object")
+    if not isinstance(found := getattr(value, "__dict__", None), dict):
+        raise UsageError(f"{name}: is no usage object")
+    more = getattr(value, "model_extra", None)  # what pydantic was given and the SDK does not know
+    return {**found, **more} if isinstance(more, dict) else found

@@ -44,6 +44,14 @@ def test_openai_chat_completions() -> None:
     assert read(usage) == Used(tokens, "openai")
     assert read(usage.model_dump()) == Used(tokens, "openai")
     assert (tokens.total_input, tokens.total) == (100, 120)
+    unknown: dict[str, Any] = {
+        "prompt_tokens": 9,
+        "completion_tokens": 1,
+        "cache_read_input_tokens": 1,
+    }
+    later = CompletionUsage.model_construct(**unknown)
+    assert later.model_extra == {"cache_read_input_tokens": 1}
+    assert read(later) == Used(Tokens(input=9, output=1), "openai")
     plain = CompletionUsage(prompt_tokens=100, completion_tokens=20, total_tokens=120)
     assert read(plain) == Used(Tokens(input=100, output=20), "openai")
 
