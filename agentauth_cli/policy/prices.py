@@ -3,7 +3,8 @@
 A price is in micro-dollars per million tokens of a kind. A name is ``PROVIDER/MODEL`` in lower
 case; in a pattern ``*`` stands for any text and ``#`` for one digit. A whole name goes before a
 pattern, of two patterns the longer goes first. Where a price is not known to the last detail the
-dearer one is taken: nothing is charged less than it costs.
+dearer one is taken. What is not counted in tokens (searches, hours of sound), and what a faster
+tier of service costs more, is not in here.
 """
 
 from __future__ import annotations
