@@ -15,6 +15,7 @@ from agentauth_cli.errors import (
     PolicyMissingError,
     SwitchFileError,
 )
+from agentauth_cli.inbound import apikeys
 from agentauth_cli.policy import budgets, rules, switches
 from agentauth_cli.tables.shape import MAX_BYTES, Problem, first_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
+    from agentauth_cli.inbound.apikey import ApiKey
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.prices import Price
     from agentauth_cli.policy.rules import Policy
@@ -115,6 +117,10 @@ class Configuration:
         except ConfigError as error:
             raise SwitchFileError(error.message, hint=error.hint) from None
 
+    def api_keys(self) -> tuple[ApiKey, ...]:
+        """Read apikeys.toml; no file is no key."""
+        return apikeys.load(self._read(apikeys.NAME))
+
     def problems(self) -> tuple[str, list[Problem]]:
         """Return the policy's digest and all that is wrong with any file, each file by itself."""
         found: list[tuple[str, bytes]] = []
@@ -138,6 +144,9 @@ class Configuration:
         with _listed(problems, SWITCHES):
             if (content := self._read(SWITCHES)) is not None:
                 problems += switches.problems(content)
+        with _listed(problems, apikeys.NAME):
+            if (content := self._read(apikeys.NAME)) is not None:
+                problems += apikeys.problems(content)
         return rules.digest(found), problems
 
     def _read(self, name: str) -> bytes | None:

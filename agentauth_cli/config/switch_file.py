@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli import files
-from agentauth_cli.config import places
+from agentauth_cli.config import toml_file
+from agentauth_cli.config.toml_file import EMPTY
 from agentauth_cli.errors import ConfigError, StateError
 from agentauth_cli.policy import switches
 from agentauth_cli.policy.switches import NAME, Switch
@@ -17,26 +18,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tomlkit import TOMLDocument
-    from tomlkit.items import AbstractTable
-
-EMPTY = "version = 1\n"
 
 
 def turn_on(folder: Path, switch: Switch, now: datetime, say: Callable[[str], None]) -> None:
     """Add a switch, in place of one on the same name. Raises StateError where it cannot."""
 
     def add(document: TOMLDocument) -> None:
-        import tomlkit
-        from tomlkit.items import Array
-
         _take_out(document, switch.target, switch.name)
-        gap = "" if tomlkit.dumps(document).endswith("\n\n") else "\n"
-        found: Any = document.setdefault("switch", tomlkit.aot())
-        inline = isinstance(found, Array)
-        entry = _filled(tomlkit.inline_table() if inline else tomlkit.table(), switch)
-        if not inline:
-            entry.trivia.indent = gap
-        found.append(entry)
+        toml_file.add(document, "switch", _fields(switch))
 
     _rewrite(folder, add, now, say)
 
@@ -77,11 +66,9 @@ def _take_out(document: TOMLDocument, target: str, name: str) -> bool:
     return bool(doomed)
 
 
-def _filled(table: AbstractTable, switch: Switch) -> AbstractTable:
-    for key in ("target", "name", "reason", "by", "at", "until"):
-        if value := getattr(switch, key):
-            table[key] = value
-    return table
+def _fields(switch: Switch) -> dict[str, Any]:
+    keys = ("target", "name", "reason", "by", "at", "until")
+    return {key: value for key in keys if (value := getattr(switch, key))}
 
 
 def _rewrite(
@@ -90,33 +77,18 @@ def _rewrite(
     now: datetime,
     say: Callable[[str], None],
 ) -> None:
-    import tomlkit
-
-    places.make(folder)
     path = folder / NAME
-    with files.lock(folder / f".{NAME}.lock"):
-        text = _text(path, now, say)
-        document = tomlkit.parse(text)
-        change(document)
-        changed = tomlkit.dumps(document)
-        if switches.problems(changed.encode()):
-            raise StateError(f"{path} would not load with that change", hint="Mend it by hand")
-        if changed != text:
-            files.write(path, changed.encode())
+    toml_file.rewrite(path, lambda: _text(path, now, say), change, switches.problems)
 
 
 def _text(path: Path, now: datetime, say: Callable[[str], None]) -> str:
-    """Return what stands in the file; one that does not load is put aside and begun anew.
-
-    It ends with a newline: tomlkit would write what is added into the last line.
-    """
+    """Return what stands in the file; one that does not load is put aside and begun anew."""
     try:
         content = files.read(path, limit=MAX_BYTES)
         if content is None:
             return EMPTY
         if not switches.problems(content):
-            text = content.decode()
-            return text if text.endswith("\n") else f"{text}\n"
+            return content.decode()
     except ConfigError as error:
         say(f"{path}: {error.message}")
     first = kept = path.with_name(f"{NAME}.broken-{now:%Y%m%dT%H%M%SZ}")

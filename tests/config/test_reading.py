@@ -46,7 +46,24 @@ version = 1
 [[switch]]
 target = "all"
 """
-CODES = {"config.toml": 3, "policy.toml": 3, "budgets.toml": 3, "killswitch.toml": 6}
+API_KEYS = """\
+version = 1
+
+[[key]]
+id = "k3v9x2ab"
+name = "build-7"
+kind = "agent"
+hash = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+created = 2026-11-23T10:00:00Z
+expires = 2027-02-21T10:00:00Z
+"""
+CODES = {
+    "config.toml": 3,
+    "policy.toml": 3,
+    "budgets.toml": 3,
+    "killswitch.toml": 6,
+    "apikeys.toml": 3,
+}
 NAMES = list(CODES)
 
 
@@ -57,6 +74,7 @@ def _configuration(folder: Path) -> Configuration:
         ("policy.toml", POLICY),
         ("budgets.toml", BUDGETS),
         ("killswitch.toml", SWITCHES),
+        ("apikeys.toml", API_KEYS),
     ):
         _write(folder / name, text.encode())
     return Configuration(folder)
@@ -82,6 +100,8 @@ def _read(configuration: Configuration, name: str) -> object:
             return configuration.policy()
         case "budgets.toml":
             return configuration.budgets(configuration.settings())
+        case "apikeys.toml":
+            return configuration.api_keys()
         case _:
             return configuration.switches()
 
@@ -105,6 +125,7 @@ def test_a_configuration_that_is_in_order_loads(whole: Configuration) -> None:
     assert [rule.id for rule in whole.policy().rules] == ["all"]
     assert [one.id for one in whole.budgets(whole.settings()) or ()] == ["b"]
     assert [one.target for one in whole.switches()] == ["all"]
+    assert [one.name for one in whole.api_keys()] == ["build-7"]
     assert whole.problems() == (whole.policy().digest, [])
 
 
@@ -354,6 +375,7 @@ def test_everything_that_is_wrong_is_listed_at_once(whole: Configuration) -> Non
     (whole.folder / "budgets.toml").unlink()
     (whole.folder / "budgets.toml").mkdir()
     _write(whole.folder / "killswitch.toml", b"[[")
+    _write(whole.folder / "apikeys.toml", b"\xff")
     _, problems = whole.problems()
     assert {one.file for one in problems} == set(NAMES)
     by_file = {one.file: one for one in problems}

@@ -1,0 +1,102 @@
+"""apikeys.toml: what it may hold, and the keys that it does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import ConfigError
+from agentauth_cli.inbound.apikey import HASH, ID, ApiKey
+from agentauth_cli.inbound.claims import text_fault
+from agentauth_cli.model import KINDS
+from agentauth_cli.policy.names import SHORT
+from agentauth_cli.tables import values
+from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value, first_of
+
+if TYPE_CHECKING:
+    import re
+    from collections.abc import Callable, Mapping, Sequence
+
+NAME = "apikeys.toml"
+
+
+def load(content: bytes | None) -> tuple[ApiKey, ...]:
+    """Read the keys; no file is no key. Raises ConfigError."""
+    if content is None:
+        return ()
+    document = Document(NAME, content)
+    entries = document.read(FILE).get("key") or ()
+    if found := document.problems():
+        raise ConfigError(first_of(found), problems=found)
+    return tuple(ApiKey(**entry) for entry in entries)
+
+
+def problems(content: bytes) -> list[Problem]:
+    """Return all that is wrong with the file."""
+    document = Document(NAME, content)
+    document.read(FILE)
+    return document.problems()
+
+
+def subject(value: Any) -> str:
+    """Return a key's name, which becomes its principal's subject. Raises ValueError."""
+    if not isinstance(value, str) or not SHORT.fullmatch(value) or value in (".", ".."):
+        raise ValueError("expected a name of A-Z a-z 0-9 . _ -, 1 to 64 long")
+    return value
+
+
+def group(value: Any) -> str:
+    """Return a group, as any issuer may name one. Raises ValueError."""
+    fault = text_fault(value)
+    if fault is not None:
+        raise ValueError(f"a group that {fault}")
+    return str(value)
+
+
+def _form(form: re.Pattern[str], expected: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not form.fullmatch(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return check
+
+
+def _ordered(key: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    if key["expires"] <= key["created"]:
+        return [("expires", "is not after `created`")]
+    return []
+
+
+def _distinct(file: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    ids = Counter(entry["id"] for entry in file["key"])
+    return [("key", f"two keys have the id {one!r}") for one, count in ids.items() if count > 1]
+
+
+FILE = Table(
+    {
+        "version": Key(Value(values.version), required=True),
+        "key": Key(
+            ListOf(
+                Table(
+                    {
+                        "id": Key(Value(_form(ID, "8 characters 0-9 A-Z a-z")), required=True),
+                        "name": Key(Value(subject), required=True),
+                        "kind": Key(Value(values.choice(*KINDS)), required=True),
+                        "groups": Key(ListOf(Value(group)), default=()),
+                        "hash": Key(
+                            Value(_form(HASH, '"sha256:" and 64 hexadecimal digits')),
+                            required=True,
+                        ),
+                        "created": Key(Value(values.moment), required=True),
+                        "expires": Key(Value(values.moment), required=True),
+                        "revoked": Key(Value(values.moment)),
+                    },
+                    check=_ordered,
+                )
+            ),
+            default=(),
+        ),
+    },
+    check=_distinct,
+)
