@@ -8,7 +8,9 @@ AgentAuthError
 │   ├── PolicyMissingError
 │   ├── UnsafeFileError
 │   ├── UnavailableError
-│   └── RecursionRefusedError
+│   ├── RecursionRefusedError
+│   ├── KeyringError
+│   └── OriginError
 ├── AuthenticationError             4  not logged in, expired, or the token was refused
 │   └── SourceCredentialError
 ├── PermissionDeniedError           5  denied by policy
@@ -134,6 +136,22 @@ class RecursionRefusedError(ConfigError):
 
     what = "asked for its own source"
     advice = "Give `source` another profile"
+
+
+class KeyringError(ConfigError):
+    """The keyring of the system is missing, locked, or not one to keep a secret in."""
+
+    what = "keyring"
+    advice = (
+        "Unlock it; without one use AGENTAUTH_TOKEN, AGENTAUTH_API_KEY or the identity of your CI"
+    )
+
+
+class OriginError(ConfigError):
+    """What is in the keyring was stored for another configuration than this one."""
+
+    what = "stored for another configuration"
+    advice = "Log in again: `agentauth login`"
 
 
 class AuthenticationError(AgentAuthError):

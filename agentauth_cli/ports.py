@@ -34,7 +34,10 @@ class IdentityVerifier(Protocol):
     """Something presented → who that is."""
 
     def authenticate(self, presented: str) -> Principal:
-        """Return the principal. Raises AuthenticationError, with a reason, for anything less."""
+        """Return the principal. Raises AuthenticationError, with a reason, for anything less.
+
+        `presented` is what stands in the Authorization header of a request, or the bare value.
+        """
         ...
 
 

@@ -23,17 +23,19 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
-from agentauth_cli.inbound.jwt import verify
+from agentauth_cli.inbound.keyring import Keyring
+from agentauth_cli.inbound.login import Logins
 from agentauth_cli.inbound.provider_token import ProviderTokens
+from agentauth_cli.inbound.session import Sessions
+from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.ledger import note, opening, process
 from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.ledger.opening import Place
 from agentauth_cli.model import ProviderType
-from agentauth_cli.secret import Secret
 from agentauth_cli.vending import Asked, Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.source import Source
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.narrow import Tool
     from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.ports import Clock, CredentialBroker, Record
+    from agentauth_cli.secret import Secret
 
 KEYS = "jwks"
 STORES = ("sqlite", "ephemeral")
@@ -72,8 +75,9 @@ class Wiring:
     """The parts of one process, each made when it is first asked for.
 
     `environ` are the variables that lead to the files and to the caller's identity; `say` gets
-    what a person should know. `ephemeral` makes the ledger in memory, and `brokers` take the place
-    of those that the configuration asks for: in tests.
+    what a person should know. `chosen` is the identity that was named on the command line.
+    `ephemeral` makes the ledger in memory, and `brokers` take the place of those that the
+    configuration asks for: in tests.
     """
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -81,6 +85,7 @@ class Wiring:
     say: Callable[[str], None] = _silent
     ephemeral: Callable[..., SQLiteLedger] = MemoryLedger
     brokers: Callable[[ProviderType, str], CredentialBroker] | None = None
+    chosen: str | None = None
 
     @cached_property
     def places(self) -> Places:
@@ -132,15 +137,44 @@ class Wiring:
         return Asked(found, stated, resource, delivery)
 
     @cached_property
+    def verifier(self) -> Verifier:
+        """What tells from a token or an API key who presents it."""
+        return Verifier(
+            issuers=self.settings.inbound.issuers,
+            keys=KeySource(self.places.state / KEYS, self.clock),
+            api_keys=self.configuration.api_keys,
+            ledger=lambda: self.ledger,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Where logins are kept."""
+        return Sessions(self.places.state, Keyring(self.places.state))
+
+    @cached_property
+    def logins(self) -> Logins:
+        """What logins mean to this configuration."""
+        issuers = self.settings.inbound.issuers
+        return Logins(self.sessions, issuers, self.verifier, self.places.config, self.clock)
+
+    @cached_property
     def identity(self) -> Source:
-        """Where the caller's identity comes from. Raises AuthenticationError."""
-        keys = KeySource(self.places.state / KEYS, self.clock)
-        return source.find(self.environ, self.settings.inbound, keys, self.clock)
+        """Where the caller's identity comes from. Raises AuthenticationError, UsageError."""
+        return source.find(
+            self.environ, self.settings.inbound, self.verifier, self.logins, self.chosen
+        )
 
     def authenticate(self) -> Principal:
         """Return who is asking. Raises AuthenticationError."""
-        try:
+        with self.later_issuers():
             return self.identity.authenticate()
+
+    @contextlib.contextmanager
+    def later_issuers(self) -> Iterator[None]:
+        """Say of an unknown issuer's token that its issuer may be one of a later version."""
+        try:
+            yield
         except AuthenticationError as error:
             later = self.settings.inbound.later
             if error.reason == "issuer_unknown" and later:
@@ -273,12 +307,6 @@ class Wiring:
     def presented(self) -> Secret | None:
         """Return the token that the caller has shown, if it was one. Raises AuthenticationError."""
         return self.identity.token()
-
-    def verify(self, presented: str | None) -> Principal:
-        """Return who presents this to a service. Raises AuthenticationError."""
-        keys = KeySource(self.places.state / KEYS, self.clock)
-        token = Secret((presented or "").removeprefix("Bearer "))
-        return verify(token, self.settings.inbound.issuers, keys, self.clock())
 
     def close(self) -> None:
         """Let go of the ledger, if it was opened."""

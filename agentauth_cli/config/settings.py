@@ -152,14 +152,8 @@ def _later(data: Mapping[str, Any]) -> Iterator[str]:
 def _inbound(data: Mapping[str, Any], folder: Path) -> Inbound:
     issuers = data.get("issuers", {})
     own = (
-        "audience",
-        "algorithms",
-        "jwks_url",
-        "kind",
-        "subject_claim",
-        "name_claim",
-        "client_id",
-        "token_endpoint",
+        *("audience", "algorithms", "jwks_url", "kind", "subject_claim", "name_claim"),
+        *("client_id", "token_endpoint", "session"),
     )
     return Inbound(
         os_login=data.get("os_login", False),

@@ -19,7 +19,7 @@ class Issuer:
     `name` becomes the principal's issuer, `issuer` is the exact ``iss``. The keys come from
     `jwks_file` (absolute), else `jwks_url`, else discovery. Without `name_claim` the name is the
     subject, without `groups_claim` there are no groups. Each claim in `require` must have the value
-    given.
+    given. A login lasts for `session` seconds.
     """
 
     name: str
@@ -35,3 +35,4 @@ class Issuer:
     require: Mapping[str, str] = field(default_factory=dict, hash=False)
     client_id: str | None = None
     token_endpoint: str | None = None
+    session: int = 8 * 60 * 60

@@ -3,12 +3,12 @@
 1. ``AGENTAUTH_TOKEN``, or the file that ``AGENTAUTH_TOKEN_FILE`` names
 2. ``AGENTAUTH_API_KEY``
 3. the platform's own token, in its jobs, for an issuer with ``ambient = true``
-4. ``AGENTAUTH_IDENTITY``
+4. the login of the identity that was chosen, else of the identity ``default``
 5. the OS account, with ``os_login = true``
 
 A variable that is set but empty is present. Reasons: token_twice, token_file_unreadable,
-token_file_unsafe, api_key_unavailable, ambient_unavailable, identity_unknown, no_identity, and
-those of `jwt` and `os_account`.
+token_file_unsafe, ambient_unavailable, identity_unknown, no_identity, and those of `jwt`, `apikey`,
+`login` and `os_account`.
 """
 
 from __future__ import annotations
@@ -21,19 +21,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from agentauth_cli import files
-from agentauth_cli.errors import AuthenticationError, ConfigError, UnsafeFileError
+from agentauth_cli.errors import AuthenticationError, ConfigError, UnsafeFileError, UsageError
 from agentauth_cli.inbound import os_account
-from agentauth_cli.inbound.jwt import MAX_TOKEN, verify
+from agentauth_cli.inbound.jwt import MAX_TOKEN
+from agentauth_cli.inbound.login import DEFAULT
+from agentauth_cli.inbound.session import unknown
 from agentauth_cli.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentauth_cli.inbound.issuer import Issuer
-    from agentauth_cli.inbound.jwt import Keys
+    from agentauth_cli.inbound.login import Logins
     from agentauth_cli.inbound.os_account import OsAccount
+    from agentauth_cli.inbound.verifier import Verifier
     from agentauth_cli.model import Principal
-    from agentauth_cli.ports import Clock
 
 PLATFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -69,7 +71,7 @@ def _no_token() -> Secret | None:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The source that decides: an IdentityVerifier. `found` says to people where it is.
+    """The source that decides: where the caller's own proof is. `found` says so to people.
 
     `token` returns the JWT that was presented, None where the proof is something else.
     """
@@ -86,28 +88,47 @@ class Source:
         return self.proof()
 
 
-def find(environ: Mapping[str, str], inbound: Inbound, keys: Keys, clock: Clock) -> Source:
+def find(
+    environ: Mapping[str, str],
+    inbound: Inbound,
+    verifier: Verifier,
+    logins: Logins,
+    chosen: str | None = None,
+) -> Source:
     """Return the source that decides, without judging it yet.
 
-    Raises AuthenticationError where the one that is present is not available, or none is.
+    `chosen` is the identity named on the command line. Raises AuthenticationError where the source
+    that is present is not available, or none is; UsageError where one comes before `chosen`.
     """
-    source = _token(environ, inbound, keys, clock)
-    if source is not None:
-        return source
-    _refuse_what_is_not_available(environ, inbound)
+    presented = _token(environ, verifier) or _api_key(environ, verifier)
+    if presented is not None:
+        _refuse_choice(chosen, presented.found)
+        return presented
+    _refuse_ambient(environ, inbound, chosen)
+    login = _login(environ, logins, chosen)
+    if login is not None:
+        return login
     if not inbound.os_login:
         raise AuthenticationError(
             "nobody is logged in and no identity is presented",
             reason="no_identity",
-            hint="Present a token in AGENTAUTH_TOKEN or AGENTAUTH_TOKEN_FILE,"
-            " or set `os_login = true` in [inbound] of config.toml",
+            hint="Run `agentauth login`, present AGENTAUTH_TOKEN, AGENTAUTH_TOKEN_FILE or"
+            " AGENTAUTH_API_KEY, or set `os_login = true` in [inbound] of config.toml",
         )
     return Source(
         f"OS account (uid {os.getuid()})", partial(os_account.authenticate, inbound.os_accounts)
     )
 
 
-def _token(environ: Mapping[str, str], inbound: Inbound, keys: Keys, clock: Clock) -> Source | None:
+def _refuse_choice(chosen: str | None, found: str) -> None:
+    """Refuse an identity that would not be used: who names one means that one."""
+    if chosen is not None:
+        raise UsageError(
+            f"--identity {chosen}: {found} is there and comes first", hint=f"Unset {found}"
+        )
+
+
+def _token(environ: Mapping[str, str], verifier: Verifier) -> Source | None:
     """Return the source of a token. None: there is none; raises where there are two."""
     value, path = environ.get("AGENTAUTH_TOKEN"), environ.get("AGENTAUTH_TOKEN_FILE")
     if value is not None and path is not None:
@@ -118,18 +139,22 @@ def _token(environ: Mapping[str, str], inbound: Inbound, keys: Keys, clock: Cloc
         )
     if value is not None:
         token = Secret(value)
-        return Source(
-            "AGENTAUTH_TOKEN",
-            lambda: verify(token, inbound.issuers, keys, clock()),
-            lambda: token,
-        )
+        return Source("AGENTAUTH_TOKEN", lambda: verifier.token(token), lambda: token)
     if path is not None:
         return Source(
             "AGENTAUTH_TOKEN_FILE",
-            lambda: verify(token_of(path), inbound.issuers, keys, clock()),
+            lambda: verifier.token(token_of(path)),
             lambda: token_of(path),
         )
     return None
+
+
+def _api_key(environ: Mapping[str, str], verifier: Verifier) -> Source | None:
+    value = environ.get("AGENTAUTH_API_KEY")
+    if value is None:
+        return None
+    key = Secret(value)
+    return Source("AGENTAUTH_API_KEY", lambda: verifier.api_key(key))
 
 
 def token_of(name: str) -> Secret:
@@ -159,28 +184,36 @@ def token_of(name: str) -> Secret:
     return Secret(content.decode("latin-1").removesuffix("\n").removesuffix("\r"))
 
 
-def _refuse_what_is_not_available(environ: Mapping[str, str], inbound: Inbound) -> None:
-    """Raise AuthenticationError where a source is present that this version cannot use."""
-    if "AGENTAUTH_API_KEY" in environ:
-        raise AuthenticationError(
-            "API keys are not available in this version",
-            reason="api_key_unavailable",
-            hint="Unset AGENTAUTH_API_KEY, or present a token in AGENTAUTH_TOKEN",
-        )
+def _refuse_ambient(environ: Mapping[str, str], inbound: Inbound, chosen: str | None) -> None:
+    """Raise AuthenticationError in a job of a platform, whose token this version cannot use."""
     for name, preset in inbound.ambient:
         # Of a platform whose jobs we do not know, this may be one.
         variables = PLATFORMS.get(preset)
         if variables is None or any(variable in environ for variable in variables):
+            token = f"the platform's own token (issuer {name}, {preset})"
+            _refuse_choice(chosen, token)
             raise AuthenticationError(
-                f"the platform's own token (issuer {name}, {preset})"
-                " is not available in this version",
+                f"{token} is not available in this version",
                 reason="ambient_unavailable",
                 hint="Present a token in AGENTAUTH_TOKEN, or set `ambient = false`",
             )
-    identity = environ.get("AGENTAUTH_IDENTITY", "default")
-    if identity != "default":
-        raise AuthenticationError(
-            "no identity of the name in AGENTAUTH_IDENTITY is stored",
-            reason="identity_unknown",
-            hint="Unset AGENTAUTH_IDENTITY",
-        )
+
+
+def _login(environ: Mapping[str, str], logins: Logins, chosen: str | None) -> Source | None:
+    """Return the login that was chosen, else the default one. None: there is no default one.
+
+    Raises AuthenticationError where the one that was chosen is not stored.
+    """
+    where = "AGENTAUTH_IDENTITY" if chosen is None else "--identity"
+    name = environ.get(where) if chosen is None else chosen
+    stored = logins.sessions.principals()
+    if name is None and DEFAULT not in stored:
+        return None
+    if name is not None and name not in stored:
+        raise unknown(f"no identity of the name in {where} is stored", stored)
+    identity = name or DEFAULT
+    return Source(
+        f"identity {identity} (keyring)",
+        partial(logins.authenticate, identity),
+        partial(logins.token, identity),
+    )

@@ -124,8 +124,12 @@ class AgentAuth:
         Raises AuthenticationError, with a `reason`, for anything less than a good one.
         """
         with self.wiring() as wiring:
-            parts = replace(wiring.parts(), authenticate=lambda: wiring.verify(presented))
-            principal = vending.identify(parts)
+            principal = vending.identify(
+                replace(
+                    wiring.parts(),
+                    authenticate=lambda: wiring.verifier.authenticate(presented or ""),
+                )
+            )
             if not wiring.ledger.knows(principal.id):
                 known = records.principal(principal, (), wiring.clock())
                 wiring.ledger.append({"event": "login", **known})

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from agentauth_cli.errors import AuthenticationError
+from agentauth_cli.errors import AuthenticationError, UsageError
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
+from agentauth_cli.inbound.keyring import Keyring
+from agentauth_cli.inbound.login import Logins
 from agentauth_cli.inbound.os_account import OsAccount
+from agentauth_cli.inbound.session import Sessions
 from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
+from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.secret import Secret
 from support.issuer import signer
+from support.keyrings import use, variables
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from collections.abc import Callable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MADE = signer("ES256")
@@ -27,6 +34,7 @@ OKTA = Issuer("okta", "https://login.example.test", "agentauth")
 OPEN = Inbound(os_login=True, issuers=(OKTA,))
 
 
+@cache
 def token(subject: str = "alice") -> str:
     """Return a good token for this subject."""
     claims = {"iss": OKTA.issuer, "aud": "agentauth", "exp": NOW.timestamp() + 60}
@@ -40,22 +48,52 @@ def keys(_issuer: Issuer, _kid: str | None) -> list[Key]:
     return [key]
 
 
-def look(inbound: Inbound = OPEN, /, **environ: str) -> Source:
-    """Find the source in this environment."""
-    return find(environ, inbound, keys, lambda: NOW)
+def no_ledger() -> NoReturn:
+    """Be asked for by nobody: no key in these tests is known."""
+    raise AssertionError
 
 
-def refusal(inbound: Inbound = OPEN, /, **environ: str) -> str:
+VERIFIER = Verifier((OKTA,), keys, list, no_ledger, lambda: NOW)
+
+
+def logins(folder: Path) -> Logins:
+    """Return the logins of a machine with this state directory."""
+    sessions = Sessions(folder, Keyring(folder))
+    return Logins(sessions, (OKTA,), VERIFIER, Path("/configuration"), lambda: NOW)
+
+
+NOWHERE = Path("/does/not/exist")
+
+
+def look(
+    inbound: Inbound = OPEN, folder: Path = NOWHERE, chosen: str | None = None, /, **environ: str
+) -> Source:
+    """Find the source in this environment, and on the machine with this state directory."""
+    return find(environ, inbound, VERIFIER, logins(folder), chosen)
+
+
+def refusal(
+    inbound: Inbound = OPEN, folder: Path = NOWHERE, chosen: str | None = None, /, **environ: str
+) -> str:
     """Return the reason for which this environment gives nobody."""
     with pytest.raises(AuthenticationError) as caught:
-        look(inbound, **environ).authenticate()
+        look(inbound, folder, chosen, **environ).authenticate()
     return caught.value.reason
 
 
-def test_a_source_is_an_identity_verifier() -> None:
-    """What is found is a verifier, as the core asks for one."""
-    verifier: Source = look(AGENTAUTH_TOKEN=token())
-    assert verifier.authenticate().id == "okta/alice"
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Return how to store logins with a token; it gives the state directory."""
+    use(monkeypatch, variables(tmp_path))
+
+    def log_in(*names: str) -> Path:
+        machine = logins(tmp_path / "state")
+        for name in names:
+            login, who = machine.begin("jwt", Secret(token(name)))
+            machine.sessions.keep(name, login, who.id)
+        return tmp_path / "state"
+
+    return log_in
 
 
 def test_a_token_decides() -> None:
@@ -96,7 +134,7 @@ def test_a_bad_token_is_not_replaced_by_the_os_account() -> None:
     [
         ("AGENTAUTH_TOKEN", "token_form"),
         ("AGENTAUTH_TOKEN_FILE", "token_file_unreadable"),
-        ("AGENTAUTH_API_KEY", "api_key_unavailable"),
+        ("AGENTAUTH_API_KEY", "api_key_form"),
         ("AGENTAUTH_IDENTITY", "identity_unknown"),
     ],
 )
@@ -170,7 +208,9 @@ def test_the_content_of_a_token_file(tmp_path: Path, content: bytes, reason: str
 def test_an_api_key_is_not_passed_over() -> None:
     """AGENTAUTH_API_KEY is refused, not ignored, and comes before the platform."""
     inbound = Inbound(os_login=True, ambient=(("github", "github-actions"),))
-    assert refusal(inbound, AGENTAUTH_API_KEY="aak_x", GITHUB_ACTIONS="1") == "api_key_unavailable"
+    assert refusal(inbound, AGENTAUTH_API_KEY="aak_x", GITHUB_ACTIONS="1") == "api_key_form"
+    assert look(AGENTAUTH_API_KEY="x").found == "AGENTAUTH_API_KEY"
+    assert look(AGENTAUTH_API_KEY="x").token() is None
 
 
 @pytest.mark.parametrize(
@@ -197,7 +237,83 @@ def test_another_identity_is_not_stored(name: str) -> None:
     assert refusal(AGENTAUTH_IDENTITY=name) == "identity_unknown"
 
 
-@pytest.mark.parametrize("environ", [{}, {"AGENTAUTH_IDENTITY": "default"}, {"USER": "root"}])
+def test_the_token_that_was_presented() -> None:
+    """What is exchanged for a provider's token is the one that the caller presented."""
+    assert look(AGENTAUTH_TOKEN=token()).token() == Secret(token())
+    assert look().token() is None
+
+
+def test_a_login_comes_before_the_os_account(stored: Callable[..., Path]) -> None:
+    """The identity `default`, or the one that was chosen, on the command line first."""
+    folder = stored("default", "ci", "cd")
+    for chosen, environ, name in (
+        (None, {}, "default"),
+        (None, {"AGENTAUTH_IDENTITY": "ci"}, "ci"),
+        ("cd", {"AGENTAUTH_IDENTITY": "ci"}, "cd"),
+        ("default", {"AGENTAUTH_IDENTITY": "ci"}, "default"),
+    ):
+        found = look(OPEN, folder, chosen, **environ)
+        assert found.found == f"identity {name} (keyring)"
+        assert found.authenticate().id == f"okta/{name}"
+        assert found.token() == Secret(token(name))
+
+
+def test_another_login_is_no_default_one(stored: Callable[..., Path]) -> None:
+    """A login under a name is used where it is named."""
+    assert look(OPEN, stored("ci")).found.startswith("OS account")
+
+
+def test_an_identity_that_is_named_but_not_stored(stored: Callable[..., Path]) -> None:
+    """An identity that is named but not stored: exit 4 with the stored names as hint."""
+    folder = stored("ci", "alice")
+    for chosen, environ in (
+        ("default", {}),
+        ("x", {}),
+        (None, {"AGENTAUTH_IDENTITY": "x"}),
+        (None, {"AGENTAUTH_IDENTITY": ""}),
+        (None, {"AGENTAUTH_IDENTITY": token()}),
+    ):
+        with pytest.raises(AuthenticationError) as caught:
+            look(OPEN, folder, chosen, **environ)
+        assert caught.value.reason == "identity_unknown"
+        assert caught.value.hint == "Stored: alice, ci"
+        assert "eyJ" not in caught.value.message
+
+
+def test_a_login_that_failed_is_not_replaced_by_the_os_account(
+    stored: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A weaker source never stands in for a stronger one that failed."""
+    folder = stored("default")
+    (tmp_path / "keyring.json").unlink()
+    assert refusal(OPEN, folder) == "session_missing"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"AGENTAUTH_TOKEN": token()}, "AGENTAUTH_TOKEN"),
+        ({"AGENTAUTH_TOKEN": ""}, "AGENTAUTH_TOKEN"),
+        ({"AGENTAUTH_TOKEN_FILE": "/t"}, "AGENTAUTH_TOKEN_FILE"),
+        ({"AGENTAUTH_API_KEY": "x"}, "AGENTAUTH_API_KEY"),
+        ({"GITHUB_ACTIONS": "true"}, "the platform's own token"),
+    ],
+)
+def test_an_identity_that_would_not_be_used(
+    stored: Callable[..., Path], environ: dict[str, str], named: str
+) -> None:
+    """On the command line while one of 1 to 3 is present: exit 2 naming it."""
+    folder = stored("ci")
+    inbound = Inbound(os_login=True, issuers=(OKTA,), ambient=(("github", "github-actions"),))
+    with pytest.raises(UsageError, match=f"--identity ci: {named}") as caught:
+        look(inbound, folder, "ci", **environ)
+    assert named in caught.value.hint
+    with contextlib.suppress(AuthenticationError):
+        chosen_by_variable = look(inbound, folder, **environ, AGENTAUTH_IDENTITY="ci")
+        assert chosen_by_variable.found == named
+
+
+@pytest.mark.parametrize("environ", [{}, {"USER": "root"}])
 def test_the_os_account_comes_last(environ: dict[str, str]) -> None:
     """The OS account stands where nothing else is present and os_login is true."""
     found = look(**environ)
@@ -217,4 +333,5 @@ def test_nobody_is_logged_in() -> None:
     with pytest.raises(AuthenticationError, match="nobody is logged in") as caught:
         look(Inbound(issuers=(OKTA,)), USER="root")
     assert caught.value.reason == "no_identity"
-    assert re.search("AGENTAUTH_TOKEN .*AGENTAUTH_TOKEN_FILE.*os_login", caught.value.hint)
+    ways = "agentauth login.*AGENTAUTH_TOKEN,.*AGENTAUTH_TOKEN_FILE.*AGENTAUTH_API_KEY.*os_login"
+    assert re.search(ways, caught.value.hint)

@@ -87,26 +87,30 @@ class Station:
             stderr=subprocess.PIPE,
         )
 
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: str, stdin: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the program to its end."""
-        return self.shell([str(PROGRAM), *arguments], **variables)
+        return self.shell([str(PROGRAM), *arguments], stdin, **variables)
 
-    def shell(self, command: Sequence[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    def shell(
+        self, command: Sequence[str], stdin: str = "", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run another program in the same environment."""
         return subprocess.run(
             command,
             env={**self.environ, **variables},
             cwd=self.folder,
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
             timeout=100,
         )
 
-    def json(self, *arguments: str, **variables: str) -> Any:
+    def json(self, *arguments: str, stdin: str = "", **variables: str) -> Any:
         """Run the program, which has to succeed, and return the JSON that it shows."""
-        done = self.run(*arguments, **variables)
+        done = self.run(*arguments, stdin=stdin, **variables)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -145,6 +149,7 @@ def station(folder: Path, sts: str, source: Mapping[str, str], account: str = AC
             "AWS_CONFIG_FILE": str(folder / "aws" / "config"),
             "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws" / "credentials"),
             "AWS_EC2_METADATA_DISABLED": "true",
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
         },
     )
     made.write("config.toml", config(sts, account))

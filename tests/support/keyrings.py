@@ -1,0 +1,137 @@
+"""Keyrings to test with. Programs get one by PYTHON_KEYRING_BACKEND, with tests on PYTHONPATH."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keyring
+import keyring.core
+from keyring.backend import KeyringBackend
+from keyring.errors import InitError, KeyringLocked, PasswordSetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+    from support.station import Station
+
+TESTS = Path(__file__).parents[1]
+FILE = "TEST_KEYRING"
+RELEASE = threading.Event()
+"""Lets what hangs in this process go on."""
+
+
+def variables(folder: Path, backend: str = "FileKeyring") -> dict[str, str]:
+    """Return the environment in which a program has one of these as its keyring."""
+    return {
+        "PYTHONPATH": str(TESTS),
+        "PYTHON_KEYRING_BACKEND": f"support.keyrings.{backend}",
+        FILE: str(folder / "keyring.json"),
+    }
+
+
+def with_keyring(here: Station) -> Station:
+    """Return a station whose programs have a keyring in a file."""
+    return replace(here, environ={**here.environ, **variables(here.folder)})
+
+
+def use(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
+    """Let this process have the keyring that the variables name."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(keyring.core, "_keyring_backend", None)
+
+
+def entries(folder: Path) -> dict[str, str]:
+    """Return what the keyring of this folder holds."""
+    return _read(folder / "keyring.json")
+
+
+def _read(path: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    return found
+
+
+class FileKeyring(KeyringBackend):
+    """Entries in a file, which two writers at once would spoil."""
+
+    priority = 0.1
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Return an entry."""
+        return _read(self._path).get(f"{service} {username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Keep an entry."""
+        found = _read(self._path)
+        self._path.write_text(json.dumps({**found, f"{service} {username}": password}))
+
+    def delete_password(self, service: str, username: str) -> None:
+        """Forget an entry."""
+        found = _read(self._path)
+        del found[f"{service} {username}"]
+        self._path.write_text(json.dumps(found))
+
+    @property
+    def _path(self) -> Path:
+        return Path(os.environ[FILE])
+
+
+class ReadOnlyKeyring(FileKeyring):
+    """One that only gives, as those of package registries."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Take nothing."""
+        raise NotImplementedError
+
+
+class LockedKeyring(FileKeyring):
+    """One that nobody unlocks."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Give nothing."""
+        raise KeyringLocked(f"{service} {username} is locked")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Take nothing."""
+        raise KeyringLocked(f"{service} {username} {password}")
+
+
+class BrokenKeyring(FileKeyring):
+    """One that does not even begin; what it says holds what it was given."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Give nothing."""
+        raise InitError(f"{service} {username}")
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Take nothing, and tell everybody."""
+        raise PasswordSetError(f"{service} {username} {password}")
+
+
+class RudeKeyring(FileKeyring):
+    """One that raises what keyrings should not."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Give nothing."""
+        raise ZeroDivisionError(f"{service} {username}")
+
+
+class HangingKeyring(FileKeyring):
+    """One that asks a person who is not there."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Wait."""
+        RELEASE.wait()
+        return super().get_password(service, username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Wait."""
+        RELEASE.wait()
+        super().set_password(service, username, password)
