@@ -6,24 +6,26 @@ _agentauth() {
         [[ $word == -* ]] && continue
         case "$path" in
             "") path=$word ;;
-            "budget"|"lease"|"audit"|"policy"|"configure"|"ledger") path="$path $word" ;;
+            "budget"|"lease"|"audit"|"apikey"|"policy"|"configure"|"ledger") path="$path $word" ;;
         esac
     done
     case "$path" in
-        "") words="version init whoami vend check explain status doctor demo disable enable budget lease audit policy configure ledger --debug --no-color --version --help" ;;
+        "") words="version init login logout whoami vend check explain status doctor demo disable enable budget lease audit apikey policy configure ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --json --help" ;;
-        "whoami") words="--json --help" ;;
-        "vend") words="--env --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
-        "check") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
-        "explain") words="--env --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
-        "status") words="--json --help" ;;
+        "login") words="--token-stdin --api-key-stdin --identity --json --help" ;;
+        "logout") words="--identity --all --json --help" ;;
+        "whoami") words="--identity --json --help" ;;
+        "vend") words="--env --identity --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
+        "check") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
+        "explain") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
+        "status") words="--identity --json --help" ;;
         "doctor") words="--json --help" ;;
         "demo") words="--keep --help" ;;
         "disable") words="--tool --provider --principal --environment --all --reason --until --force --json --help" ;;
         "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;
         "budget") words="record prices show --help" ;;
-        "budget record") words="--tokens --cost --model --usage-json --json --help" ;;
+        "budget record") words="--tokens --cost --model --usage-json --identity --json --help" ;;
         "budget prices") words="--update --json --help" ;;
         "budget show") words="--json --help" ;;
         "lease") words="list show revoke --help" ;;
@@ -33,6 +35,10 @@ _agentauth() {
         "audit") words="tail verify --help" ;;
         "audit tail") words="-n --json --help" ;;
         "audit verify") words="--json --help" ;;
+        "apikey") words="create list revoke --help" ;;
+        "apikey create") words="--kind --group --expires --store --json --help" ;;
+        "apikey list") words="--json --help" ;;
+        "apikey revoke") words="--reason --json --help" ;;
         "policy") words="lint --help" ;;
         "policy lint") words="--json --help" ;;
         "configure") words="aws --help" ;;

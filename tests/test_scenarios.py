@@ -13,6 +13,8 @@ A line is a command, `#` begins a comment, quotes are those of a shell::
     use NAME                    lay out the files of scenarios/shared/NAME.txt
     terminal                    standard output is a terminal from now on
     keep NAME PATTERN           $NAME is what the pattern's group found on the last standard output
+    stdin TEXT                  what the next command line has on standard input
+    keyring NAME                have this one of support/keyrings.py from now on
 
 Files of the scenario stand behind lines ``-- name --``. Each runs in a folder of its own, $WORK;
 $USER is the OS account's name, $STS a loopback STS that answers good credentials, $TOKEN a JWT for
@@ -37,6 +39,7 @@ import pytest
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.app import run
+from support import keyrings
 from support.faulty import Faulty
 from support.issuer import signer
 from support.sts import credential
@@ -96,6 +99,7 @@ def stage(
         "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials",
     }.items():
         monkeypatch.setenv(name, str(tmp_path / value))
+    keyrings.use(monkeypatch, {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"})
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("NO_COLOR", "1")  # --no-color sets it too, and it must not stay
     monkeypatch.chdir(tmp_path)
@@ -136,6 +140,8 @@ class Stage:
             "use": self.use,
             "terminal": self.terminal,
             "keep": self.keep,
+            "stdin": self.read,
+            "keyring": self.keyring,
         }
 
     def play(self, script: Path) -> None:
@@ -173,6 +179,7 @@ class Stage:
     def agentauth(self, *arguments: str, wanted: str = "0") -> None:
         """Run the command line, and hold its exit code against the one wanted."""
         code = run(arguments)
+        self.read()
         self.out, self.err = self.capfd.readouterr()
         told = f"{self.where}\nexit code {code}\n{self.out}{self.err}"
         assert code == int(wanted), told
@@ -216,6 +223,18 @@ class Stage:
         found = re.search(pattern, self.out, re.MULTILINE)
         assert found, f"{self.where}\n{self.out}"
         self.names[name] = found[1]
+
+    def read(self, text: str = "") -> None:
+        """Let standard input be this."""
+        reading, writing = os.pipe()
+        os.write(writing, text.encode())
+        os.close(writing)
+        os.dup2(reading, 0)
+        os.close(reading)
+
+    def keyring(self, backend: str) -> None:
+        """Let the system have a keyring."""
+        keyrings.use(self.monkeypatch, keyrings.variables(self.folder, backend))
 
     def use(self, name: str) -> None:
         """Lay out the files of a shared archive, but for those that the scenario has itself."""

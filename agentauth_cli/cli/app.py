@@ -28,6 +28,8 @@ _HELP = ("-h", "--help")
 MODULES = {
     "version": "version",
     "init": "init",
+    "login": "login",
+    "logout": "login",
     "whoami": "identity",
     "vend": "vend",
     "check": "check",
@@ -40,6 +42,7 @@ MODULES = {
     "budget": "budget",
     "lease": "lease",
     "audit": "audit",
+    "apikey": "apikey",
     "policy": "policy",
     "configure": "configure",
     "ledger": "ledger",

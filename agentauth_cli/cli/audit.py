@@ -66,6 +66,8 @@ def line(record: Mapping[str, Any]) -> str:
         parts += ["→", record["tool"], record["environment"], _resource(record)]
     if "switch" in record:
         parts += ["→", *(record["switch"][key] for key in ("target", "name"))]
+    if "api_key" in record:
+        parts += ["→", record["api_key"]["name"]]
     if "expires_at" in record:
         left = datetime.fromisoformat(record["expires_at"]) - at
         parts.append(f"{round(left.total_seconds() / 60)}m")

@@ -12,6 +12,7 @@ from agentauth_cli.cli.options import (
     Cost,
     Duration,
     Environment,
+    Identity,
     Json,
     Model,
     Reason,
@@ -48,6 +49,7 @@ def _check(
     ] = None,
     *,
     env: Environment = None,
+    identity: Identity = None,
     action: Annotated[
         str | None, typer.Option("--action", metavar="A", help="Ask the policy alone: an action.")
     ] = None,
@@ -62,7 +64,7 @@ def _check(
 ) -> None:
     """Ask whether it would be allowed, and why; nothing is vended."""
     show = Show(quiet=quiet, as_json=as_json)
-    wiring = Wiring(say=screen.say)
+    wiring = Wiring(say=screen.say, chosen=identity)
     if action is not None:
         if tool is not None or resource is None:
             raise UsageError("give TOOL, or --action and --resource")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.cli import screen
-from agentauth_cli.cli.options import Json
+from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.errors import AgentAuthError
+from agentauth_cli.inbound import os_account
 from agentauth_cli.vending import identify
 from agentauth_cli.wiring import Wiring
 
@@ -20,9 +23,25 @@ def declare(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def whoami(*, as_json: Json = False) -> None:
+    def whoami(*, identity: Identity = None, as_json: Json = False) -> None:
         """Show who is asking, and where that was found."""
-        work(Wiring(say=screen.say), as_json=as_json)
+        work(Wiring(say=screen.say, chosen=identity), as_json=as_json)
+
+
+def by(wiring: Wiring) -> str:
+    """Return who whoami says, or else the OS account: who did what needs no login."""
+    try:
+        return wiring.authenticate().id
+    except AgentAuthError:
+        return account()
+
+
+def account() -> str:
+    """Return the OS account, its uid where it has no name."""
+    try:
+        return os_account.authenticate({}).id
+    except AgentAuthError:
+        return f"uid {os.getuid()}"
 
 
 def work(wiring: Wiring, *, as_json: bool) -> None:

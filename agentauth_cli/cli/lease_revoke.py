@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.identity import by
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Json, Reason
-from agentauth_cli.cli.switch import by
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import ProviderType

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from agentauth_cli.cli import screen
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import UnknownNameError
 from agentauth_cli.tables.shape import did_you_mean
@@ -23,6 +24,15 @@ def named(wiring: Wiring, lease_id: str) -> Lease:
             f"there is no lease {lease_id!r}{near}", hint="See `agentauth lease list`"
         )
     return found
+
+
+def say_living(wiring: Wiring, principal: str) -> None:
+    """Say which credentials a principal has: no switch and no logout takes them back."""
+    now = wiring.clock()
+    for one in wiring.ledger.leases(now):
+        held = one.principal == principal and one.state in {"active", "undelivered"}
+        if held and one.ends_at > now:
+            screen.say(f"lives on: {one.id} for {one.tool}, until {rfc3339(one.ends_at)}")
 
 
 def shape(one: Lease) -> dict[str, object]:

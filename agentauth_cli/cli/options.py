@@ -6,10 +6,31 @@ from typing import Annotated
 
 import typer
 
+from agentauth_cli.errors import UsageError
+from agentauth_cli.inbound import session
+
+
+def identity_name(value: str | None) -> str | None:
+    """Return the name of an identity. Raises UsageError for what cannot be one."""
+    try:
+        return None if value is None else session.name(value)
+    except ValueError as error:
+        raise UsageError(f"an identity: {error}") from None
+
+
 Json = Annotated[bool, typer.Option("--json", help="Show the result as JSON.")]
 Environment = Annotated[
     str | None,
     typer.Option("--env", metavar="NAME", help="The environment; else AGENTAUTH_ENV, the default."),
+]
+Identity = Annotated[
+    str | None,
+    typer.Option(
+        "--identity",
+        metavar="NAME",
+        callback=identity_name,
+        help="The login to use; else AGENTAUTH_IDENTITY, `default`.",
+    ),
 ]
 Tool = Annotated[str, typer.Argument(metavar="TOOL", help="A tool of config.toml.")]
 Resource = Annotated[

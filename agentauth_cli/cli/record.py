@@ -12,7 +12,7 @@ import typer
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.leases import named
-from agentauth_cli.cli.options import Json
+from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.errors import PermissionDeniedError, UsageError
 from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.model import Charged, Usage
@@ -58,11 +58,13 @@ def declare(group: typer.Typer) -> None:
                 help="The provider's usage object, or a response with one; - is standard input.",
             ),
         ] = None,
+        identity: Identity = None,
         as_json: Json = False,
     ) -> None:
         """Raise what a lease is charged to what it really used."""
         used = None if usage_json is None else _read(usage_json)
-        work(Wiring(say=screen.say), _given(lease, tokens, cost, model, used), as_json=as_json)
+        wiring = Wiring(say=screen.say, chosen=identity)
+        work(wiring, _given(lease, tokens, cost, model, used), as_json=as_json)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.cli import budget, lease, leases, screen
-from agentauth_cli.cli.options import Json
+from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError
 from agentauth_cli.wiring import Wiring
@@ -22,9 +22,9 @@ def declare(app: typer.Typer) -> None:
     """Add the command."""
 
     @app.command()
-    def status(*, as_json: Json = False) -> None:
+    def status(*, identity: Identity = None, as_json: Json = False) -> None:
         """Show principal, switches, budgets, leases and ledger at once."""
-        wiring = Wiring(say=screen.say)
+        wiring = Wiring(say=screen.say, chosen=identity)
         if as_json:
             screen.out_json(shape(wiring))
         else:

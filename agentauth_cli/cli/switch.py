@@ -7,7 +7,6 @@ ledger as it can be had, saying what could not be reached.
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.identity import account, by
 from agentauth_cli.cli.options import Json, Reason
 from agentauth_cli.config import switch_file
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError, StateError, UnknownNameError, UsageError
-from agentauth_cli.inbound import os_account
 from agentauth_cli.model import Lease, Principal, ProviderType
 from agentauth_cli.policy import pattern, switches
 from agentauth_cli.policy.switches import Reach, Switch, Target
@@ -169,7 +168,7 @@ def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
         _check_known(wiring, given)
     now = wiring.clock()
     since = now.replace(microsecond=0)
-    switch = Switch(given.target, given.name, given.reason, _account(), since, given.until)
+    switch = Switch(given.target, given.name, given.reason, account(), since, given.until)
     failed: Failed = {}
     with _trying(_FILE, failed):
         switch_file.turn_on(wiring.places.config, switch, now, screen.say)
@@ -242,21 +241,6 @@ def _record(event: str, switch: Switch) -> Mapping[str, object]:
         "until": until,
         "user_reason": switch.reason,
     }
-
-
-def by(wiring: Wiring) -> str:
-    """Return who whoami says, or else the OS account."""
-    try:
-        return wiring.authenticate().id
-    except AgentAuthError:
-        return _account()
-
-
-def _account() -> str:
-    try:
-        return os_account.authenticate({}).id
-    except AgentAuthError:
-        return f"uid {os.getuid()}"
 
 
 def _check_known(wiring: Wiring, given: DisableInput) -> None:

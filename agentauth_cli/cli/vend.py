@@ -14,6 +14,7 @@ from agentauth_cli.cli.options import (
     Cost,
     Duration,
     Environment,
+    Identity,
     Json,
     Model,
     Reason,
@@ -43,6 +44,7 @@ def declare(app: typer.Typer) -> None:
         tool: Tool,
         *,
         env: Environment = None,
+        identity: Identity = None,
         resource: Resource = None,
         duration: Duration = None,
         format_: Annotated[
@@ -63,7 +65,7 @@ def declare(app: typer.Typer) -> None:
     ) -> None:
         """Vend one credential for one tool."""
         formats.check(format_)
-        wiring = Wiring(say=screen.say)
+        wiring = Wiring(say=screen.say, chosen=identity)
         given = asked(
             wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason
         )

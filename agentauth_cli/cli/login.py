@@ -1,0 +1,250 @@
+"""`login` and `logout`: who agentauth takes the caller for, until it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agentauth_cli.cli import screen
+from agentauth_cli.cli.leases import say_living
+from agentauth_cli.cli.options import Identity, Json
+from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.errors import AgentAuthError, UsageError
+from agentauth_cli.hardening import harden
+from agentauth_cli.inbound import session
+from agentauth_cli.inbound.jwt import MAX_TOKEN
+from agentauth_cli.inbound.login import DEFAULT
+from agentauth_cli.ledger import records
+from agentauth_cli.ledger.rows import lease_fields, stamp
+from agentauth_cli.secret import Secret
+from agentauth_cli.vending import identify
+from agentauth_cli.wiring import Wiring
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentauth_cli.inbound.login import Kept, Login
+    from agentauth_cli.model import Principal
+
+BEFORE = ("AGENTAUTH_TOKEN", "AGENTAUTH_TOKEN_FILE", "AGENTAUTH_API_KEY")
+"""What comes before any login."""
+
+_END_OF_TRANSMISSION = b"\x04"  # Ctrl-D
+_LONGEST = MAX_TOKEN + len("\r\n") + 1  # one more, so that a longer one is seen to be
+
+
+def declare(app: typer.Typer) -> None:
+    """Add both commands."""
+
+    @app.command()
+    def login(
+        *,
+        token_stdin: Annotated[
+            bool, typer.Option("--token-stdin", help="Read a JWT from standard input.")
+        ] = False,
+        api_key_stdin: Annotated[
+            bool, typer.Option("--api-key-stdin", help="Read an API key from standard input.")
+        ] = False,
+        identity: Identity = None,
+        as_json: Json = False,
+    ) -> None:
+        """Verify a token or an API key, and keep it in the keyring."""
+        if token_stdin == api_key_stdin:
+            raise UsageError(
+                "give --token-stdin or --api-key-stdin",
+                hint="`agentauth login --token-stdin < FILE`",
+            )
+        wiring = Wiring(say=screen.say)
+        harden()
+        name = named(wiring, identity)
+        log_in(wiring, LoginInput(name, "jwt" if token_stdin else "api_key"), as_json=as_json)
+
+    @app.command()
+    def logout(
+        *,
+        identity: Identity = None,
+        everything: Annotated[bool, typer.Option("--all", help="Every identity.")] = False,
+        as_json: Json = False,
+    ) -> None:
+        """Forget a login, and settle the leases of its principal."""
+        if everything and identity is not None:
+            raise UsageError("give --identity or --all")
+        wiring = Wiring(say=screen.say)
+        stored = wiring.sessions.principals()
+        if everything:
+            log_out(wiring, stored, as_json=as_json)
+            return
+        name = named(wiring, identity)
+        if name not in stored and (identity is not None or name != DEFAULT):
+            raise session.unknown(f"no identity {name} is stored", stored)
+        log_out(wiring, {one: who for one, who in stored.items() if one == name}, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class LoginInput:
+    """As which identity to keep what standard input has."""
+
+    identity: str
+    kind: Kept
+
+
+def named(wiring: Wiring, identity: str | None) -> str:
+    """Return the identity that is meant. Raises UsageError where the variable cannot name one."""
+    variable = "AGENTAUTH_IDENTITY"
+    if identity is not None:
+        return identity
+    name = wiring.environ.get(variable, DEFAULT)
+    try:
+        return session.name(name)
+    except ValueError as error:
+        raise UsageError(f"{variable}: {error}") from None
+
+
+# -- log in ----------------------------------------------------------------------------------
+
+
+def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
+    """Verify what standard input has, and keep it only where it is good."""
+    inbound = wiring.settings.inbound  # before anybody is asked for anything
+    secret = presented("token" if given.kind == "jwt" else "API key")
+    found: list[Login] = []
+
+    def verified() -> Principal:
+        with wiring.later_issuers():
+            login, who = wiring.logins.begin(given.kind, secret)
+        found.append(login)
+        return who
+
+    who = identify(replace(wiring.parts(), authenticate=verified))
+    keep(wiring, given.identity, found[0], who)
+    for variable in BEFORE:
+        if variable in wiring.environ:
+            screen.say(f"{variable} is set, and comes before any login")
+    if inbound.ambient:
+        screen.say("in the jobs of a platform with `ambient = true` its own token comes first")
+    until = rfc3339(who.expires_at) if who.expires_at else None
+    if as_json:
+        screen.out_json({"identity": given.identity, "principal": who.id, "expires_at": until})
+        return
+    screen.out(f"logged in as {who.id} ({who.kind}), identity {given.identity}")
+    if until:
+        screen.out(f"until: {until}")
+
+
+def keep(wiring: Wiring, identity: str, login: Login, who: Principal) -> None:
+    """Keep a verified login, and write it down; what cannot be written down is not kept."""
+    wiring.sessions.keep(identity, login, who.id)
+    try:
+        known = records.principal(who, (), wiring.clock())
+        until = {"expires_at": stamp(who.expires_at)} if who.expires_at else {}
+        wiring.ledger.append({"event": "login", **known, "identity": identity, **until})
+    except AgentAuthError:
+        wiring.sessions.forget(identity)
+        raise
+
+
+def presented(what: str) -> Secret:
+    """Return what standard input has, without the newline at its end. Raises UsageError."""
+    try:
+        content = _typed(what) if screen.is_terminal(sys.stdin) else _piped()
+    except OSError as error:
+        raise UsageError(
+            f"standard input cannot be read: {error.strerror}", hint=f"Pipe the {what} in"
+        ) from None
+    if not content.strip():
+        raise UsageError(f"there is no {what} on standard input", hint=f"Pipe the {what} in")
+    # Latin-1 takes any byte; what is not of the form is refused where it is verified.
+    return Secret(content.decode("latin-1").removesuffix("\n").removesuffix("\r"))
+
+
+def _piped() -> bytes:
+    content = b""
+    while len(content) < _LONGEST and (more := os.read(0, _LONGEST - len(content))):
+        content += more
+    return content
+
+
+def _typed(what: str) -> bytes:
+    """Read a line from the terminal without showing it, also one of more than 4,095 bytes."""
+    screen.say(f"paste the {what} and press Enter; it is not shown")
+    content = b""
+    with _silent_terminal():
+        while len(content) < _LONGEST and (more := os.read(0, 1)) not in {
+            b"",
+            b"\n",
+            _END_OF_TRANSMISSION,
+        }:
+            content += more
+    return content
+
+
+@contextlib.contextmanager
+def _silent_terminal() -> Iterator[None]:
+    """Let the terminal show nothing, and hand over each byte: it cuts long lines off otherwise."""
+    import termios
+
+    before = termios.tcgetattr(0)
+    changed = [*before[:3], before[3] & ~(termios.ECHO | termios.ICANON), *before[4:]]
+    termios.tcsetattr(0, termios.TCSAFLUSH, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSAFLUSH, before)
+
+
+# -- log out ---------------------------------------------------------------------------------
+
+
+def log_out(wiring: Wiring, stored: dict[str, str], *, as_json: bool) -> None:
+    """Forget these identities, then settle the leases of their principals.
+
+    Goes on where one cannot be forgotten, or the ledger not be written, and raises it at the end.
+    """
+    failed: list[AgentAuthError] = []
+    gone = []
+    for name in sorted(stored):
+        with _noting(failed):
+            wiring.sessions.forget(name)
+            gone.append(name)
+    settled: list[str] = []
+    for name in gone:
+        with _noting(failed):
+            settled += _written_down(wiring, name, stored[name])
+    if as_json:
+        screen.out_json({"identities": gone, "settled": settled})
+    elif not stored:
+        screen.out("nobody was logged in")
+    for name in gone if not as_json else ():
+        screen.out(f"logged out: {stored[name]}, identity {name}")
+    if failed:
+        raise failed[0]
+
+
+@contextlib.contextmanager
+def _noting(failed: list[AgentAuthError]) -> Iterator[None]:
+    try:
+        yield
+    except AgentAuthError as error:
+        failed.append(error)
+
+
+def _written_down(wiring: Wiring, identity: str, principal: str) -> Sequence[str]:
+    """Record the logout, and settle what the principal holds; return the ids of those leases.
+
+    Its credentials live on to their ends, which is said.
+    """
+    ledger = wiring.ledger
+    say_living(wiring, principal)
+    ledger.append({"event": "logout", "principal": principal, "identity": identity})
+    settled = []
+    for lease in ledger.leases(wiring.clock()):
+        if lease.principal == principal:
+            record = {"event": "lease.settled", **lease_fields(lease)}
+            if ledger.settle(lease.id, record):
+                settled.append(lease.id)
+    return settled
