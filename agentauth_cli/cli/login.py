@@ -110,7 +110,7 @@ def named(wiring: Wiring, identity: str | None) -> str:
 
 def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
     """Verify what standard input has, and keep it only where it is good."""
-    inbound = wiring.settings.inbound  # before anybody is asked for anything
+    _ = wiring.settings  # it has to load before anybody is asked for anything
     secret = presented("token" if given.kind == "jwt" else "API key")
     found: list[Login] = []
 
@@ -125,13 +125,16 @@ def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
     for variable in BEFORE:
         if variable in wiring.environ:
             screen.say(f"{variable} is set, and comes before any login")
-    if inbound.ambient:
-        screen.say("in the jobs of a platform with `ambient = true` its own token comes first")
+    show(given.identity, who, as_json=as_json)
+
+
+def show(identity: str, who: Principal, *, as_json: bool) -> None:
+    """Show who is logged in, and until when."""
     until = rfc3339(who.expires_at) if who.expires_at else None
     if as_json:
-        screen.out_json({"identity": given.identity, "principal": who.id, "expires_at": until})
+        screen.out_json({"identity": identity, "principal": who.id, "expires_at": until})
         return
-    screen.out(f"logged in as {who.id} ({who.kind}), identity {given.identity}")
+    screen.out(f"logged in as {who.id} ({who.kind}), identity {identity}")
     if until:
         screen.out(f"until: {until}")
 

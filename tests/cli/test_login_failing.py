@@ -1,0 +1,242 @@
+"""`login`, `logout` and `apikey` where a part of what they touch fails."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tomlkit
+
+from agentauth_cli.cli import apikey, login
+from agentauth_cli.cli.apikey import CreateInput
+from agentauth_cli.config import apikeys_file
+from agentauth_cli.config.reading import Configuration
+from agentauth_cli.deliver import stdout
+from agentauth_cli.errors import KeyringError, StateError, UndeliveredError, UsageError
+from agentauth_cli.inbound.login import Login
+from agentauth_cli.model import Principal
+from agentauth_cli.secret import Secret
+from agentauth_cli.wiring import Wiring, utc_now
+from support.clock import START
+from support.configs import config
+from support.keyrings import entries, use, variables
+from support.ledgers import lease, sound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from agentauth_cli.ledger.sqlite import SQLiteLedger
+
+LOGIN = Login("jwt", Secret("made-up-secret"), START, {"name": "okta"})
+BUILD = CreateInput("build-7", "agent", ("builders",), 3600, None)
+
+
+@dataclass(frozen=True)
+class _Parts(Wiring):
+    """A configuration whose ledger fails from when it is told to."""
+
+    broken: list[str] = field(default_factory=list)
+
+    @cached_property
+    def _opened(self) -> SQLiteLedger:
+        return Wiring(environ=self.environ).ledger
+
+    @property
+    def ledger(self) -> SQLiteLedger:
+        """Return the ledger. Raises StateError once it is broken."""
+        if self.broken:
+            raise StateError("the disk is full")
+        return self._opened
+
+
+@pytest.fixture
+def wiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Parts:
+    """Return a configuration of its own, with a keyring."""
+    use(monkeypatch, variables(tmp_path))
+    (tmp_path / "config").mkdir(mode=0o700)
+    (tmp_path / "config" / "config.toml").write_text(tomlkit.dumps(config()))
+    names = ("CONFIG", "STATE", "DATA")
+    return _Parts({f"AGENTAUTH_{name}_DIR": str(tmp_path / name.lower()) for name in names})
+
+
+def told(capfd: pytest.CaptureFixture[str]) -> str:
+    """Return what was printed, which holds no secret."""
+    out, err = capfd.readouterr()
+    assert "made-up-secret" not in out + err
+    return out + err
+
+
+def keys(wiring: Wiring) -> list[Any]:
+    """Return the keys of the file."""
+    return list(Configuration(wiring.places.config).api_keys())
+
+
+def test_what_cannot_be_written_down_is_not_kept(wiring: _Parts, tmp_path: Path) -> None:
+    """A login without its audit record is none."""
+    wiring.broken.append("now")
+    with pytest.raises(StateError, match="the disk is full"):
+        login.keep(wiring, "x", LOGIN, Principal("okta/alice", "alice"))
+    assert wiring.sessions.principals() == {}
+    assert entries(tmp_path) == {}
+
+
+def test_a_login_without_an_end_is_shown_and_recorded_without_one(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What is not known is not said."""
+    alice = Principal("okta/alice", "alice")
+    login.keep(wiring, "x", LOGIN, alice)
+    login.show("x", alice, as_json=False)
+    assert told(capfd) == "logged in as okta/alice (user), identity x\n"
+    (row,) = wiring.ledger.records()
+    assert "expires_at" not in json.loads(row.record)
+
+
+def test_a_logout_settles_the_leases_of_its_principal_alone(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`logout` settles its leases, and says which credentials live on; those of others stay."""
+    now = utc_now()
+
+    def lent(name: str, principal: str, ends: datetime, *, issued: bool = True) -> None:
+        made = lease(name, now, principal=principal)
+        wiring.ledger.reserve(made, lambda _: [], {"event": "vend.intent", "lease": name})
+        if issued:
+            active = replace(made, ends_at=ends)
+            wiring.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+
+    hour = timedelta(hours=1)
+    lent("L1", "okta/alice", now + hour)
+    lent("L2", "okta/bob", now + hour)
+    lent("L3", "okta/alice", now + hour, issued=False)
+    wiring.sessions.keep("x", LOGIN, "okta/alice")
+    login.log_out(wiring, wiring.sessions.principals(), as_json=True)
+    out, err = capfd.readouterr()
+    assert json.loads(out) == {"identities": ["x"], "settled": ["L1"]}
+    assert [line.partition(" for ")[0] for line in err.splitlines()] == ["lives on: L1"]
+    assert {one.id for one in wiring.ledger.leases(utc_now())} == {"L2", "L3"}
+    assert sound(wiring.ledger)
+
+
+def test_a_logout_goes_on_where_the_ledger_cannot_be_written(
+    wiring: _Parts, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It forgets what it can, and says what it could not do."""
+    for name in ("x", "y"):
+        wiring.sessions.keep(name, LOGIN, "okta/alice")
+    wiring.broken.append("now")
+    with pytest.raises(StateError, match="the disk is full"):
+        login.log_out(wiring, wiring.sessions.principals(), as_json=False)
+    assert "logged out: okta/alice, identity x" in told(capfd)
+    assert wiring.sessions.principals() == {}
+    assert entries(tmp_path) == {}
+
+
+def test_a_logout_goes_on_where_one_cannot_be_forgotten(
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that may still be in the keyring stays noted, the others are forgotten."""
+    for name in ("x", "y", "z"):
+        wiring.sessions.keep(name, LOGIN, f"okta/{name}")
+    forget = wiring.sessions.forget
+
+    def but_y(name: str) -> None:
+        if name == "y":
+            raise KeyringError("the keyring is locked")
+        forget(name)
+
+    monkeypatch.setattr(wiring.sessions, "forget", but_y)
+    with pytest.raises(KeyringError):
+        login.log_out(wiring, wiring.sessions.principals(), as_json=True)
+    assert told(capfd) == '{"identities": ["x", "z"], "settled": []}\n'
+    assert wiring.sessions.principals() == {"y": "okta/y"}
+
+
+def test_a_key_that_cannot_be_written_down_is_not_made(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without its audit record no key is shown, and none is in the file."""
+    wiring.broken.append("now")
+    with pytest.raises(StateError, match="the disk is full"):
+        apikey.make(wiring, BUILD, as_json=False)
+    assert told(capfd) == ""
+    assert keys(wiring) == []
+
+
+def test_a_key_that_cannot_be_handed_over_is_over(
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is known to have it: it is revoked in file and ledger."""
+
+    def full(_: str) -> None:
+        raise UndeliveredError("standard output: No space left on device")
+
+    monkeypatch.setattr(stdout, "write", full)
+    with pytest.raises(UndeliveredError):
+        apikey.make(wiring, BUILD, as_json=False)
+    (key,) = keys(wiring)
+    assert key.revoked is not None
+    assert wiring.ledger.api_key(key.id).revoked_at is not None
+
+
+def test_a_key_is_revoked_in_the_file_where_the_ledger_fails(wiring: _Parts) -> None:
+    """As far as it can, and exit 9: the file may come back."""
+    apikey.make(wiring, BUILD, as_json=False)
+    (key,) = keys(wiring)
+    wiring.broken.append("now")
+    with pytest.raises(StateError, match="the disk is full"):
+        apikey.end(wiring, key.id, "leaked", as_json=False)
+    assert keys(wiring)[0].revoked is not None
+
+
+def test_a_key_is_revoked_in_the_ledger_where_the_file_cannot_be_written(
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The ledger's revocation counts, whatever the file says."""
+    apikey.make(wiring, BUILD, as_json=False)
+    (key,) = keys(wiring)
+
+    def closed(*_: object) -> None:
+        raise StateError("the folder is closed")
+
+    monkeypatch.setattr(apikeys_file, "revoke", closed)
+    apikey.end(wiring, "build-7", "leaked", as_json=False)
+    assert "the file could not be changed: the folder is closed" in told(capfd)
+    assert keys(wiring)[0].revoked is None
+    assert wiring.ledger.api_key(key.id).revoked_at is not None
+    apikey.show(wiring, as_json=False)
+    assert " revoked\n" in told(capfd)
+
+
+def test_standard_input_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder on standard input is a clear error."""
+
+    def folder(*_: object) -> bytes:
+        raise IsADirectoryError(21, "Is a directory")
+
+    monkeypatch.setattr(os, "read", folder)
+    with pytest.raises(UsageError, match="standard input cannot be read: Is a directory"):
+        login.presented("token")
+
+
+def test_of_an_endless_input_no_more_is_read_than_a_token_can_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At most 16 KiB, and what is longer is seen to be."""
+    monkeypatch.setattr(os, "read", lambda _, size: b"x" * min(size, 4096))
+    assert len(login.presented("token").reveal()) == 16 * 1024 + 3
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_newline_is_taken_off(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """Read from standard input, one newline stripped."""
+    chunks = [b"a.b", b".c\n" + end.encode(), b""]
+    monkeypatch.setattr(os, "read", lambda *_: chunks.pop(0))
+    wanted = "a.b.c" if not end else "a.b.c\n"
+    assert login.presented("token").reveal() == wanted
