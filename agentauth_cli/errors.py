@@ -143,7 +143,8 @@ class KeyringError(ConfigError):
 
     what = "keyring"
     advice = (
-        "Unlock it; without one use AGENTAUTH_TOKEN, AGENTAUTH_API_KEY or the identity of your CI"
+        "Without one that is unlocked, use AGENTAUTH_TOKEN, AGENTAUTH_API_KEY"
+        " or the identity of your CI"
     )
 
 

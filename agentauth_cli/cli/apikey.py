@@ -129,11 +129,13 @@ def make(wiring: Wiring, given: CreateInput, *, as_json: bool) -> None:
         wiring.ledger.append(record)
 
     apikeys_file.add(wiring.places.config, key, agreed)
+    handed_over = False
     try:
         _hand_over(wiring, given, key, secret, as_json=as_json)
-    except AgentAuthError:
-        _revoke(wiring, [key], "it could not be handed over")  # nobody is known to have it
-        raise
+        handed_over = True
+    finally:
+        if not handed_over:  # nobody is known to have it
+            _revoke(wiring, [key], "it could not be handed over")
 
 
 def _hand_over(
@@ -229,20 +231,18 @@ def end(wiring: Wiring, wanted: str, reason: str, *, as_json: bool) -> None:
 
 
 def _revoke(wiring: Wiring, keys: Sequence[ApiKey], reason: str) -> None:
-    """Revoke in the ledger, which counts whatever file comes back, and in the file.
+    """Revoke in the file at once, then in the ledger, which counts whatever file comes back.
 
-    Each also where the other fails. Raises StateError where the ledger could not take it.
+    Raises StateError where the ledger could not take it.
     """
     try:
-        for key in keys:
-            record = _record(wiring, "apikey.revoked", key, reason)
-            wiring.ledger.revoke_api_key(key.id, record)
-    finally:
-        try:
-            now = wiring.clock()
-            apikeys_file.revoke(wiring.places.config, [key.id for key in keys], now)
-        except AgentAuthError as error:
-            screen.say(f"the file could not be changed: {error.message}")
+        ids = [key.id for key in keys]
+        apikeys_file.revoke(wiring.places.config, ids, wiring.clock())
+    except AgentAuthError as error:
+        screen.say(f"the file could not be changed: {error.message}")
+    for key in keys:
+        record = _record(wiring, "apikey.revoked", key, reason)
+        wiring.ledger.revoke_api_key(key.id, record)
 
 
 def _state(wiring: Wiring, key: ApiKey) -> tuple[str, datetime | None]:

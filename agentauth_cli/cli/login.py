@@ -142,13 +142,15 @@ def show(identity: str, who: Principal, *, as_json: bool) -> None:
 def keep(wiring: Wiring, identity: str, login: Login, who: Principal) -> None:
     """Keep a verified login, and write it down; what cannot be written down is not kept."""
     wiring.sessions.keep(identity, login, who.id)
+    recorded = False
     try:
         known = records.principal(who, (), wiring.clock())
         until = {"expires_at": stamp(who.expires_at)} if who.expires_at else {}
         wiring.ledger.append({"event": "login", **known, "identity": identity, **until})
-    except AgentAuthError:
-        wiring.sessions.forget(identity)
-        raise
+        recorded = True
+    finally:
+        if not recorded:
+            wiring.sessions.forget(identity)
 
 
 def presented(what: str) -> Secret:

@@ -17,7 +17,7 @@ from agentauth_cli.cli.apikey import CreateInput
 from agentauth_cli.config import apikeys_file
 from agentauth_cli.config.reading import Configuration
 from agentauth_cli.deliver import stdout
-from agentauth_cli.errors import KeyringError, StateError, UndeliveredError, UsageError
+from agentauth_cli.errors import KeyringError, StateError, Stopped, UndeliveredError, UsageError
 from agentauth_cli.inbound.login import Login
 from agentauth_cli.model import Principal
 from agentauth_cli.secret import Secret
@@ -169,16 +169,17 @@ def test_a_key_that_cannot_be_written_down_is_not_made(
     assert keys(wiring) == []
 
 
+@pytest.mark.parametrize("why", [UndeliveredError("No space left on device"), Stopped(15)])
 def test_a_key_that_cannot_be_handed_over_is_over(
-    wiring: _Parts, monkeypatch: pytest.MonkeyPatch
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch, why: BaseException
 ) -> None:
     """Nobody is known to have it: it is revoked in file and ledger."""
 
     def full(_: str) -> None:
-        raise UndeliveredError("standard output: No space left on device")
+        raise why
 
     monkeypatch.setattr(stdout, "write", full)
-    with pytest.raises(UndeliveredError):
+    with pytest.raises(type(why)):
         apikey.make(wiring, BUILD, as_json=False)
     (key,) = keys(wiring)
     assert key.revoked is not None
@@ -212,6 +213,21 @@ def test_a_key_is_revoked_in_the_ledger_where_the_file_cannot_be_written(
     assert wiring.ledger.api_key(key.id).revoked_at is not None
     apikey.show(wiring, as_json=False)
     assert " revoked\n" in told(capfd)
+
+
+def test_a_name_revokes_all_that_have_it(wiring: _Parts) -> None:
+    """A file written by hand may have two live keys of one name; an id is one key's alone."""
+    apikey.make(wiring, BUILD, as_json=False)
+    (first,) = keys(wiring)
+    for key_id in ("00000000", "00000001"):
+        double = replace(first, id=key_id)
+        apikeys_file.add(wiring.places.config, double, lambda _: None)
+    apikey.end(wiring, "00000000", "", as_json=False)
+    assert [bool(key.revoked) for key in keys(wiring)] == [False, True, False]
+    apikey.end(wiring, "build-7", "", as_json=False)
+    assert all(key.revoked for key in keys(wiring))
+    ids = [json.loads(row.record)["api_key"]["id"] for row in wiring.ledger.records()]
+    assert sorted(ids) == sorted([first.id, "00000000", first.id, "00000001"])
 
 
 def test_standard_input_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

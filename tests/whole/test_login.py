@@ -6,8 +6,10 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import termios
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,6 +118,28 @@ def test_whoever_moves_the_endpoints_gets_no_session(here: Station) -> None:
         assert (done.returncode, done.stdout) == (3, "")
         assert "another `jwks_url`" in done.stderr
         assert not evil.requests
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has its keychain without D-Bus")
+def test_a_system_without_d_bus(here: Station) -> None:
+    """Headless without a keyring: a clear error that names the ways that need none."""
+    with IssuerServer(KEY.jwk()) as issuer:
+        configured(here, issuer.url)
+        kept = {k: v for k, v in here.environ.items() if k != "PYTHON_KEYRING_BACKEND"}
+        bare = replace(here, environ=kept)
+        nowhere = f"unix:path={here.folder}/no-bus"
+        done = bare.run(
+            "login",
+            "--token-stdin",
+            stdin=token(issuer.url),
+            DBUS_SESSION_BUS_ADDRESS=nowhere,
+        )
+        assert (done.returncode, done.stdout) == (3, "")
+        assert done.stderr == (
+            "agentauth: keyring: there is no keyring on this system. Without one that is unlocked, "
+            "use AGENTAUTH_TOKEN, AGENTAUTH_API_KEY or the identity of your CI\n"
+        )
+        assert bare.run("whoami").stdout.startswith("os/")
 
 
 def test_logins_at_once_lose_nothing(here: Station) -> None:
