@@ -29,7 +29,7 @@ MODULES = {
     "version": "version",
     "init": "init",
     "login": "login",
-    "logout": "login",
+    "logout": "logout",
     "whoami": "identity",
     "vend": "vend",
     "check": "check",

@@ -67,6 +67,7 @@ def work(wiring: Wiring) -> Iterator[Finding]:
         ("policy", wiring.configuration.policy),
         ("budgets", wiring.budgets),
         ("kill switches", wiring.configuration.switches),
+        ("API keys", wiring.configuration.api_keys),
         ("ledger", lambda: wiring.ledger),
     ):
         yield _tried(about, look)

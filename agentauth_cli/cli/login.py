@@ -1,4 +1,4 @@
-"""`login` and `logout`: who agentauth takes the caller for, until it ends."""
+"""`login`: who agentauth takes the caller for, until it ends."""
 
 from __future__ import annotations
 
@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentauth_cli.cli import screen
-from agentauth_cli.cli.leases import say_living
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
-from agentauth_cli.errors import AgentAuthError, UsageError
+from agentauth_cli.errors import UsageError
 from agentauth_cli.hardening import harden
 from agentauth_cli.inbound import session
 from agentauth_cli.inbound.jwt import MAX_TOKEN
 from agentauth_cli.inbound.login import DEFAULT
 from agentauth_cli.ledger import records
-from agentauth_cli.ledger.rows import lease_fields, stamp
+from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.secret import Secret
 from agentauth_cli.vending import identify
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from agentauth_cli.inbound.login import Kept, Login
     from agentauth_cli.model import Principal
@@ -39,7 +38,7 @@ _LONGEST = MAX_TOKEN + len("\r\n") + 1  # one more, so that a longer one is seen
 
 
 def declare(app: typer.Typer) -> None:
-    """Add both commands."""
+    """Add the command."""
 
     @app.command()
     def login(
@@ -64,26 +63,6 @@ def declare(app: typer.Typer) -> None:
         name = named(wiring, identity)
         log_in(wiring, LoginInput(name, "jwt" if token_stdin else "api_key"), as_json=as_json)
 
-    @app.command()
-    def logout(
-        *,
-        identity: Identity = None,
-        everything: Annotated[bool, typer.Option("--all", help="Every identity.")] = False,
-        as_json: Json = False,
-    ) -> None:
-        """Forget a login, and settle the leases of its principal."""
-        if everything and identity is not None:
-            raise UsageError("give --identity or --all")
-        wiring = Wiring(say=screen.say)
-        stored = wiring.sessions.principals()
-        if everything:
-            log_out(wiring, stored, as_json=as_json)
-            return
-        name = named(wiring, identity)
-        if name not in stored and (identity is not None or name != DEFAULT):
-            raise session.unknown(f"no identity {name} is stored", stored)
-        log_out(wiring, {one: who for one, who in stored.items() if one == name}, as_json=as_json)
-
 
 @dataclass(frozen=True)
 class LoginInput:
@@ -103,9 +82,6 @@ def named(wiring: Wiring, identity: str | None) -> str:
         return session.name(name)
     except ValueError as error:
         raise UsageError(f"{variable}: {error}") from None
-
-
-# -- log in ----------------------------------------------------------------------------------
 
 
 def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
@@ -200,56 +176,3 @@ def _silent_terminal() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(0, termios.TCSAFLUSH, before)
-
-
-# -- log out ---------------------------------------------------------------------------------
-
-
-def log_out(wiring: Wiring, stored: dict[str, str], *, as_json: bool) -> None:
-    """Forget these identities, then settle the leases of their principals.
-
-    Goes on where one cannot be forgotten, or the ledger not be written, and raises it at the end.
-    """
-    failed: list[AgentAuthError] = []
-    gone = []
-    for name in sorted(stored):
-        with _noting(failed):
-            wiring.sessions.forget(name)
-            gone.append(name)
-    settled: list[str] = []
-    for name in gone:
-        with _noting(failed):
-            settled += _written_down(wiring, name, stored[name])
-    if as_json:
-        screen.out_json({"identities": gone, "settled": settled})
-    elif not stored:
-        screen.out("nobody was logged in")
-    for name in gone if not as_json else ():
-        screen.out(f"logged out: {stored[name]}, identity {name}")
-    if failed:
-        raise failed[0]
-
-
-@contextlib.contextmanager
-def _noting(failed: list[AgentAuthError]) -> Iterator[None]:
-    try:
-        yield
-    except AgentAuthError as error:
-        failed.append(error)
-
-
-def _written_down(wiring: Wiring, identity: str, principal: str) -> Sequence[str]:
-    """Record the logout, and settle what the principal holds; return the ids of those leases.
-
-    Its credentials live on to their ends, which is said.
-    """
-    ledger = wiring.ledger
-    say_living(wiring, principal)
-    ledger.append({"event": "logout", "principal": principal, "identity": identity})
-    settled = []
-    for lease in ledger.leases(wiring.clock()):
-        if lease.principal == principal:
-            record = {"event": "lease.settled", **lease_fields(lease)}
-            if ledger.settle(lease.id, record):
-                settled.append(lease.id)
-    return settled

@@ -63,6 +63,7 @@ def test_a_provider_without_a_source_to_look_at_is_passed_over(
         "policy",
         "budgets",
         "kill switches",
+        "API keys",
         "ledger",
         "protection",
         "environments.dev.aws",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tomlkit
 
-from agentauth_cli.cli import apikey, login
+from agentauth_cli.cli import apikey, login, logout
 from agentauth_cli.cli.apikey import CreateInput
 from agentauth_cli.config import apikeys_file
 from agentauth_cli.config.reading import Configuration
@@ -116,7 +116,7 @@ def test_a_logout_settles_the_leases_of_its_principal_alone(
     lent("L2", "okta/bob", now + hour)
     lent("L3", "okta/alice", now + hour, issued=False)
     wiring.sessions.keep("x", LOGIN, "okta/alice")
-    login.log_out(wiring, wiring.sessions.principals(), as_json=True)
+    logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
     out, err = capfd.readouterr()
     assert json.loads(out) == {"identities": ["x"], "settled": ["L1"]}
     assert [line.partition(" for ")[0] for line in err.splitlines()] == ["lives on: L1"]
@@ -132,7 +132,7 @@ def test_a_logout_goes_on_where_the_ledger_cannot_be_written(
         wiring.sessions.keep(name, LOGIN, "okta/alice")
     wiring.broken.append("now")
     with pytest.raises(StateError, match="the disk is full"):
-        login.log_out(wiring, wiring.sessions.principals(), as_json=False)
+        logout.log_out(wiring, wiring.sessions.principals(), as_json=False)
     assert "logged out: okta/alice, identity x" in told(capfd)
     assert wiring.sessions.principals() == {}
     assert entries(tmp_path) == {}
@@ -153,7 +153,7 @@ def test_a_logout_goes_on_where_one_cannot_be_forgotten(
 
     monkeypatch.setattr(wiring.sessions, "forget", but_y)
     with pytest.raises(KeyringError):
-        login.log_out(wiring, wiring.sessions.principals(), as_json=True)
+        logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
     assert told(capfd) == '{"identities": ["x", "z"], "settled": []}\n'
     assert wiring.sessions.principals() == {"y": "okta/y"}
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 FILE = "TEST_KEYRING"
 RELEASE = threading.Event()
-"""Lets what hangs in this process go on."""
+"""Lets what hangs in this process end."""
 
 
 def variables(folder: Path, backend: str = "FileKeyring") -> dict[str, str]:
@@ -124,14 +124,14 @@ class RudeKeyring(FileKeyring):
 
 
 class HangingKeyring(FileKeyring):
-    """One that asks a person who is not there."""
+    """One that asks a person who is not there; once released, it gives up."""
 
     def get_password(self, service: str, username: str) -> str | None:
         """Wait."""
         RELEASE.wait()
-        return super().get_password(service, username)
+        raise KeyringLocked(f"{service} {username}")
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Wait."""
         RELEASE.wait()
-        super().set_password(service, username, password)
+        raise KeyringLocked(f"{service} {username} {password}")
