@@ -56,7 +56,7 @@ class Verifier:
         scheme, space, value = presented.partition(" ")
         if not space:
             value = presented
-        elif scheme.lower() != _SCHEME or not value or value != value.strip():
+        elif scheme.lower() != _SCHEME or value.split() != [value]:
             raise AuthenticationError(
                 "what was presented is neither a token nor an API key",
                 reason="presented_form",
