@@ -101,7 +101,10 @@ def reset(place: Place, clock: Clock, reason: str, by: str) -> Path | None:
             record["kept"] = kept.name if there else ""
             head, memory = _left(place, clock)
             if memory is None and (there or known):
-                place.say("what the old ledger remembered cannot be read: its switches are lost")
+                place.say(
+                    "what the old ledger remembered cannot be read: its switches"
+                    " and revoked API keys are lost"
+                )
             with store.fresh(place.path) as (new, ledger_id):
                 with _opened(replace(place, name=new.name), clock) as ledger:
                     ledger.take_over(memory or Memory(), {**record, "previous": head})

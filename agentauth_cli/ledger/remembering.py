@@ -22,10 +22,14 @@ _MINUTE = timedelta(minutes=1) // MICRO
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a ledger was told to remember: switches, and what was noted by `remember`."""
+    """What a ledger was told to remember: switches, what was noted by `remember`, revoked keys.
+
+    `revoked` are ids of API keys, and since when, in microseconds.
+    """
 
     switches: Sequence[Switch] = ()
     noted: Sequence[str] = ()
+    revoked: Sequence[tuple[str, int]] = ()
 
 
 class Remembering(Store):
@@ -58,7 +62,9 @@ class Remembering(Store):
     def memory(self) -> Memory:
         """Return what it was told to remember, for the ledger that comes after it."""
         with self.reading():
-            return Memory(self._switches(), [one for one in self._meta if one not in OWN])
+            noted = [one for one in self._meta if one not in OWN]
+            query = "SELECT id, revoked_at FROM api_keys WHERE revoked_at IS NOT NULL"
+            return Memory(self._switches(), noted, self.db.execute(query).fetchall())
 
     def take_over(self, memory: Memory, record: Record) -> None:
         """Remember what the ledger before remembered, and write the record."""
@@ -67,6 +73,8 @@ class Remembering(Store):
                 self._keep(switch)
             for one in memory.noted:
                 self._note(one)
+            query = "INSERT INTO api_keys (id, revoked_at) VALUES (?, ?)"
+            self.db.executemany(query, memory.revoked)
             self.write(record, now)
 
     def switch_on(self, switch: Switch, record: Record) -> None:

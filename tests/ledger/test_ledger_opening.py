@@ -326,6 +326,20 @@ def test_reset(tmp_path: Path) -> None:
         assert (was.id, was.head()) == (old.id, head)
 
 
+def test_a_reset_brings_no_revoked_key_back(tmp_path: Path) -> None:
+    """A revocation holds whatever file comes back, also in the ledger that comes next."""
+    where, clock = place(tmp_path), FakeClock()
+    with open_ledger(where, clock) as old:
+        old.api_key_used("aaaaaaaa")
+        old.revoke_api_key("bbbbbbbb", {"event": "apikey.revoked"})
+    clock.advance(seconds=60)
+    reset(where, clock, "moved house", "os/alice")
+    with open_ledger(where, clock) as new:
+        assert new.api_key("bbbbbbbb").revoked_at == START
+        assert new.api_key("aaaaaaaa").revoked_at is None
+        assert sound(new)
+
+
 def test_reset_where_there_was_none(tmp_path: Path) -> None:
     """There may be nothing to keep, with a note or without."""
     where = place(tmp_path)
@@ -523,7 +537,8 @@ def test_reset_says_what_is_lost(tmp_path: Path, damage: str) -> None:
     if damage == "gone":
         where.path.unlink()
     reset(where, FakeClock(), "why", "")
-    assert said == ["what the old ledger remembered cannot be read: its switches are lost"]
+    lost = "its switches and revoked API keys are lost"
+    assert said == [f"what the old ledger remembered cannot be read: {lost}"]
     with open_ledger(where, FakeClock()) as ledger:
         assert ledger.switches() == []
 
