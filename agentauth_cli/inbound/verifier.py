@@ -1,6 +1,6 @@
 """Something presented → who that is: a token of an issuer, or an API key of ours.
 
-The reason of a refusal is presented_form, or one of those of `jwt` or `apikey`.
+The reason of a refusal is no_identity, presented_form, or one of those of `jwt` or `apikey`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from agentauth_cli.ports import Clock
 
 _SCHEME = "bearer"  # in any case: RFC 9110, 11.1
+
+
+def bare(presented: str) -> Secret:
+    """Return the value of ``Bearer VALUE``, or the value alone. Raises AuthenticationError."""
+    hint = "Present `Bearer VALUE`, or the value alone"
+    if not presented:
+        raise AuthenticationError("nothing is presented", reason="no_identity", hint=hint)
+    scheme, space, value = presented.partition(" ")
+    if not space:
+        return Secret(presented)
+    if scheme.lower() != _SCHEME or value.split() != [value]:
+        raise AuthenticationError(
+            "what was presented is neither a token nor an API key",
+            reason="presented_form",
+            hint=hint,
+        )
+    return Secret(value)
 
 
 class KeyLedger(Protocol):
@@ -53,18 +70,10 @@ class Verifier:
         Raises AuthenticationError with a reason, which never quotes it; and as `token` and
         `api_key` do.
         """
-        scheme, space, value = presented.partition(" ")
-        if not space:
-            value = presented
-        elif scheme.lower() != _SCHEME or value.split() != [value]:
-            raise AuthenticationError(
-                "what was presented is neither a token nor an API key",
-                reason="presented_form",
-                hint="Present `Bearer VALUE`, or the value alone",
-            )
-        if value.startswith(apikey.PREFIX):
-            return self.api_key(Secret(value))
-        return self.token(Secret(value))
+        value = bare(presented)
+        if value.reveal().startswith(apikey.PREFIX):
+            return self.api_key(value)
+        return self.token(value)
 
     def token(self, token: Secret) -> Principal:
         """Return who a JWT stands for. Raises AuthenticationError, and what `keys` raises."""

@@ -23,6 +23,7 @@ from agentauth_cli.errors import (
     UsageError,
 )
 from agentauth_cli.inbound.claims import LEEWAY
+from agentauth_cli.inbound.verifier import bare
 from agentauth_cli.ledger import records
 from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.library.decisions import DecisionPoint
@@ -60,6 +61,8 @@ class Asking(TypedDict, total=False):
     """USD."""
     model: str
     reason: str
+    presented: str
+    """What the principal was authenticated by: where web identity exchanges or reuses it."""
 
 
 class AgentAuth:
@@ -98,13 +101,17 @@ class AgentAuth:
         return made
 
     @contextlib.contextmanager
-    def wiring(self) -> Iterator[Wiring]:
-        """Wire the parts for one call; what it opened is closed at its end."""
+    def wiring(self, presented: str | None = None) -> Iterator[Wiring]:
+        """Wire the parts for one call; what it opened is closed at its end.
+
+        `presented` is what its caller has shown: this process's own token is nobody else's.
+        """
         wired = Wiring(
             environ=self._environ(),
             clock=self._clock,
             ephemeral=self._ephemeral,
             brokers=self._brokers,
+            shown=lambda: bare(presented) if presented is not None else None,
         )
         with contextlib.closing(wired):
             yield wired
@@ -181,7 +188,7 @@ class AgentAuth:
         asking: Asking,
         deliver: Callable[[Vended], None],
     ) -> ProviderCredential:
-        with self.wiring() as wiring:
+        with self.wiring(asking.get("presented")) as wiring:
             asked = _asked(wiring, tool, asking)
             return vending.vend(_parts(wiring, principal), asked, deliver).credential
 

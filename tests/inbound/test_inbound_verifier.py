@@ -112,7 +112,10 @@ def test_anything_else_is_refused_and_never_quoted(form: str, value: str) -> Non
     said = caught.value.message + caught.value.hint
     assert value not in said
     assert TEXT[13:45] not in said
-    assert caught.value.reason in ("presented_form", "token_form", "token_encoding", "api_key_form")
+    assert caught.value.reason in (
+        *("no_identity", "presented_form", "token_form", "token_encoding", "api_key_form"),
+    )
+    assert (not form) == (caught.value.reason == "no_identity")
     assert (" " in form) == (caught.value.reason == "presented_form")
 
 

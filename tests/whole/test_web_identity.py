@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -352,6 +353,30 @@ def test_the_library_mints_with_the_configured_token_file(world: World) -> None:
     assert done.stdout == "aws_sts_session\naws_sts_session\n", done.stderr
     assert [one["WebIdentityToken"] for one in forms(world)] == [file.read_text()] * 2
     assert world.here.events() == ["vend.intent", "vend.issued"]
+
+
+def test_the_library_exchanges_what_its_caller_has_shown(world: World) -> None:
+    """`presented` is the caller's; the token of the process itself is nobody else's."""
+    world.configure("", exchange=True)
+    program = (
+        "import sys; from agentauth_cli import *; auth = AgentAuth.from_config()\n"
+        "shown = f'Bearer {sys.stdin.read()}'; who = auth.authenticate(shown)\n"
+        f"print(auth.vend(who, '{ROLE}', presented=shown).credential_type)\n"
+        f"try: auth.vend(who, '{ROLE}')\n"
+        "except AuthenticationError as error: print(error.message)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**world.here.environ, "AGENTAUTH_TOKEN": world.token()},
+        input=world.token(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "aws_sts_session",
+        "nothing gives a token of corp/build-7 for the provider",
+    ], done.stderr
 
 
 def test_doctor_reads_a_token_file_and_names_a_bypass(world: World) -> None:

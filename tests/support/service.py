@@ -1,0 +1,25 @@
+"""A service that vends for its callers, as a user would write it: twenty lines."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Header, HTTPException
+
+from agentauth_cli import AgentAuth, AgentAuthError, AuthenticationError
+
+auth = AgentAuth.from_config()
+app = FastAPI()
+
+
+@app.post("/uploads/{name}")
+async def upload(name: str, authorization: Annotated[str, Header()] = "") -> dict[str, str]:
+    """Vend a credential for one object, for whoever may write it."""
+    try:
+        agent = auth.authenticate(authorization)
+        credential = await auth.avend(
+            agent, "put_file", resource=f"s3://acme-agents/agents/x/{name}"
+        )
+    except AuthenticationError as error:
+        raise HTTPException(401, error.reason) from None
+    except AgentAuthError as error:
+        raise HTTPException(403, error.message) from None
+    return {**credential.credentials, "lease": credential.lease}
