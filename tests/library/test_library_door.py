@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,14 +37,17 @@ from agentauth_cli.errors import (
     ProviderUnreachableError,
     UnknownNameError,
 )
+from agentauth_cli.inbound import apikey
 from agentauth_cli.ledger.chain import verify
 from agentauth_cli.ledger.recount import differences, recount
 from agentauth_cli.model import Charged
 from agentauth_cli.testing import FakeBroker, FakeClock
+from support.issuer import signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ISSUER = "https://issuer.example"
 WHO = Principal("okta/alice", "alice", kind="agent")
 RULE = 'version = 1\n[[rule]]\nid = "one"\neffect = "allow"\nprincipals = ["okta/*"]\n'
 TEN = 'version = 1\n[[budget]]\nid = "ten"\nper = ["principal"]\nlimits.day = { requests = 10 }\n'
@@ -76,6 +80,81 @@ def state(auth: AgentAuth, credential: ProviderCredential) -> str:
     """Return how its lease stands."""
     with auth.wiring() as wiring:
         return wiring.ledger.lease_state(credential.lease)
+
+
+# -- authenticate ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def believing(agentauth: AgentAuth, agentauth_folder: Path) -> AgentAuth:
+    """Return a door that believes an issuer."""
+    config = agentauth_folder / "config.toml"
+    config.write_text(
+        config.read_text() + f'[inbound.issuers.okta]\nissuer = "{ISSUER}"\n'
+        'audience = "agentauth"\njwks_file = "keys.json"\n'
+    )
+    keys = agentauth_folder / "keys.json"
+    keys.write_text(json.dumps({"keys": [signer("ES256").jwk()]}))
+    keys.chmod(0o600)
+    return agentauth
+
+
+def token(clock: FakeClock, **others: object) -> str:
+    """Return a token of alice's."""
+    ends = int(clock().timestamp()) + 600
+    claims = {"iss": ISSUER, "aud": "agentauth", "sub": "alice", "exp": ends, **others}
+    return signer("ES256").token(claims)
+
+
+def test_who_presents_a_token(believing: AgentAuth, agentauth_clock: FakeClock) -> None:
+    """An Authorization header, or the bare token; the ledger has then seen the principal, once."""
+    shown = token(agentauth_clock)
+    for presented in (f"Bearer {shown}", f"bearer {shown}", shown):
+        assert believing.authenticate(presented).id == "okta/alice"
+    (record,) = events(believing)
+    assert (record["event"], record["principal"]) == ("login", "okta/alice")
+    believing.rate_limiter.check("alice", "1/day")
+
+
+@pytest.mark.parametrize(
+    ("presented", "reason"),
+    [
+        (None, "no_identity"),
+        ("", "no_identity"),
+        ("Basic eDp5", "presented_form"),
+        ("Bearer x.y.z", "token_encoding"),
+        ("aak_x", "api_key_form"),
+    ],
+)
+def test_who_presents_something_else(
+    believing: AgentAuth, presented: str | None, reason: str
+) -> None:
+    """Anything less is an AuthenticationError with a reason, and one record a minute."""
+    for _ in range(3):
+        with pytest.raises(AuthenticationError) as caught:
+            believing.authenticate(presented)
+        assert caught.value.reason == reason
+    (record,) = events(believing)
+    assert record["event"] == "login.failed"
+    assert record["reason"].startswith(f"{reason}: ")
+
+
+def test_who_presents_an_api_key(believing: AgentAuth, agentauth_folder: Path) -> None:
+    """A key of ours stands for ``key/NAME``."""
+    key = apikey.make(secrets.choice)
+    known = apikey.parse(key)
+    file = agentauth_folder / "apikeys.toml"
+    file.write_text(
+        f'version = 1\n[[key]]\nid = "{known.id}"\nname = "build-7"\nkind = "agent"\n'
+        f'hash = "{known.hash}"\ncreated = 2026-11-23T00:00:00Z\nexpires = 2027-01-01T00:00:00Z\n'
+    )
+    file.chmod(0o600)
+    for presented in (key.reveal(), f"Bearer {key.reveal()}"):
+        assert believing.authenticate(presented).id == "key/build-7"
+    file.unlink()
+    with pytest.raises(AuthenticationError) as caught:
+        believing.authenticate(key.reveal())
+    assert caught.value.reason == "api_key_unknown"
 
 
 # -- vend --------------------------------------------------------------------------------------

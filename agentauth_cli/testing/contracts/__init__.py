@@ -18,6 +18,7 @@ from agentauth_cli.testing.contracts.broker import CredentialBrokerContract
 from agentauth_cli.testing.contracts.clock import ClockContract
 from agentauth_cli.testing.contracts.decisions import PolicyDecisionPointContract
 from agentauth_cli.testing.contracts.ledger import LedgerContract
+from agentauth_cli.testing.contracts.sessions import SessionPortContract
 from agentauth_cli.testing.contracts.verifier import IdentityVerifierContract
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "IdentityVerifierContract",
     "LedgerContract",
     "PolicyDecisionPointContract",
+    "SessionPortContract",
 ]
