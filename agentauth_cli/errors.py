@@ -30,10 +30,12 @@ AgentAuthError
 │   ├── ProviderRefusedError
 │   ├── ProviderUnreachableError
 │   └── ProviderAnswerError
-└── StateError                      9  state or audit could not be read or written
-    ├── LedgerMissingError
-    ├── LedgerVersionError
-    └── UndeliveredError
+├── StateError                      9  state or audit could not be read or written
+│   ├── LedgerMissingError
+│   ├── LedgerVersionError
+│   └── UndeliveredError
+├── CommandUnusableError          126  the command of `exec` cannot be run
+└── CommandMissingError           127  the command of `exec` is not there
 
 `Stopped` stands beside the tree: a signal is no fault. An error is shown as
 ``agentauth: WHAT: WHY. HOW TO MEND IT``: `what` belongs to the class, the message says why,
@@ -325,6 +327,22 @@ class UndeliveredError(StateError):
 
     what = "undelivered"
     advice = "Check where standard output goes"
+
+
+class CommandUnusableError(AgentAuthError):
+    """The command of `exec` cannot be run: no program, no permission, or too much of something."""
+
+    exit_code = 126
+    what = "cannot be run"
+    advice = "Check that it is a program, and its permissions"
+
+
+class CommandMissingError(AgentAuthError):
+    """The command of `exec` is not there."""
+
+    exit_code = 127
+    what = "not found"
+    advice = "Check its name, and PATH"
 
 
 class Stopped(BaseException):

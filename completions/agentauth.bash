@@ -10,13 +10,14 @@ _agentauth() {
         esac
     done
     case "$path" in
-        "") words="version init login logout whoami vend check explain status doctor demo disable enable budget lease audit apikey policy configure ledger --debug --no-color --version --help" ;;
+        "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey policy configure ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --json --help" ;;
         "login") words="--token-stdin --api-key-stdin --identity --json --help" ;;
         "logout") words="--identity --all --json --help" ;;
         "whoami") words="--identity --json --help" ;;
         "vend") words="--env --identity --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
+        "exec") words="--env --resource --duration --estimate-tokens --estimate-cost --model --reason --inherit --clean --no-mask --json --help" ;;
         "check") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "explain") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "status") words="--identity --json --help" ;;

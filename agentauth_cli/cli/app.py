@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BUG = 70
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _ANYWHERE = ("--debug", "--no-color")
-_HELP = ("-h", "--help")
+_HELP = frozenset({"-h", "--help"})
 
 MODULES = {
     "version": "version",
@@ -32,6 +32,7 @@ MODULES = {
     "logout": "logout",
     "whoami": "identity",
     "vend": "vend",
+    "exec": "exec",
     "check": "check",
     "explain": "check",
     "status": "status",
@@ -61,7 +62,7 @@ def build(wanted: str | None = None) -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": list(_HELP)},
+        context_settings={"help_option_names": sorted(_HELP)},
     )
     app.callback()(_root)
     names = [MODULES[wanted]] if wanted in MODULES else dict.fromkeys(MODULES.values())
@@ -89,14 +90,15 @@ def _root(
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code. Everything that goes wrong ends here."""
     given = _in_front(arguments)
-    as_json = "--json" in given
+    front = _front(given)
+    as_json = "--json" in front
     try:
         with _signals():
             _refuse_recursion()
-            app = build(next((one for one in given if not one.startswith("-")), None))
+            app = build(next((one for one in front if not one.startswith("-")), None))
             return _called(app, given)
     except AgentAuthError as failure:
-        _trace("--debug" in given)
+        _trace("--debug" in front)
         screen.error(failure, as_json=as_json)
         return failure.exit_code
     except TyperException as failure:
@@ -107,7 +109,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit:  # Typer's own end where nobody reads its help any more
         return 128 + signal.SIGPIPE
     except Exception as bug:  # noqa: BLE001 - the one place where a bug of ours ends
-        _trace("--debug" in given)
+        _trace("--debug" in front)
         screen.error(_BugError(f"{type(bug).__name__}: {bug}"), as_json=as_json)
         return BUG
 
@@ -116,7 +118,7 @@ def _called(app: typer.Typer, given: Sequence[str]) -> int:
     try:
         code = app(given, standalone_mode=False, prog_name=screen.NAME)
     except OSError as error:
-        if set(given).isdisjoint(_HELP):
+        if _HELP.isdisjoint(_front(given)):
             raise
         raise screen.unwritable(error) from None  # Typer writes its help by itself
     return code if isinstance(code, int) else 0
@@ -137,14 +139,19 @@ class _BugError(AgentAuthError):
     advice = "Run it again with --debug and report what it shows"
 
 
+def _front(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments before ``--``: what stands behind is no option of ours."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
 def _in_front(arguments: Sequence[str]) -> list[str]:
     """Return the arguments with the options that may stand anywhere put first."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    first = [one for one in arguments[:end] if one in _ANYWHERE]
-    rest = [one for one in arguments[:end] if one not in _ANYWHERE]
+    front = _front(arguments)
+    first = [one for one in front if one in _ANYWHERE]
+    rest = [one for one in front if one not in _ANYWHERE]
     if os.environ.get("AGENTAUTH_DEBUG") and "--debug" not in first:
         first.append("--debug")
-    return [*first, *rest, *arguments[end:]]
+    return [*first, *rest, *arguments[len(front) :]]
 
 
 def _refuse_recursion() -> None:

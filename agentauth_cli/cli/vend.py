@@ -134,7 +134,11 @@ def work(wiring: Wiring, given: VendInput) -> None:
     vended = go(wiring.parts(), given.asked, deliver)
     if not show:
         screen.say("secrets are hidden on a terminal: use --reveal, or a pipe")
-    cut = vended.bounded.duration
-    wanted = given.asked.stated.duration
+    say_cut(vended, given.asked.stated)
+
+
+def say_cut(vended: Vended, stated: Stated) -> None:
+    """Say where a credential lives shorter than was asked for."""
+    cut, wanted = vended.bounded.duration, stated.duration
     if wanted is not None and wanted > cut:
         screen.say(f"asked for {wanted} s, cut to {cut} s: the limit of tool, policy or login")

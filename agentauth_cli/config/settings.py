@@ -52,6 +52,8 @@ class Settings:
     tools: Mapping[str, Mapping[str, Any]]
     later: tuple[str, ...] = field(default=())
     """Keys that every request needs, of parts that this version does not have."""
+    inherit: tuple[str, ...] = ()
+    """Variables that `exec` lets its command have, whatever they hold."""
 
     def environment(self, name: str | None) -> str:
         """Return the environment of this name, the default one for None.
@@ -137,6 +139,7 @@ def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
         environments=environments,
         tools=data["tools"],
         later=tuple(_later(data)),
+        inherit=tuple((data["exec"] or {}).get("inherit") or ()),
     ), []
 
 

@@ -20,11 +20,20 @@ if TYPE_CHECKING:
 
 _PUBLIC = frozenset({"aws_access_key_id", "region_name", "project"})
 _VARIABLES = {
-    "AWS_ACCESS_KEY_ID": "aws_access_key_id",
-    "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
-    "AWS_SESSION_TOKEN": "aws_session_token",
-    "AWS_REGION": "region_name",
-    "AWS_DEFAULT_REGION": "region_name",  # the one that boto3 reads
+    ProviderType.AWS: {
+        "AWS_ACCESS_KEY_ID": "aws_access_key_id",
+        "AWS_SECRET_ACCESS_KEY": "aws_secret_access_key",
+        "AWS_SESSION_TOKEN": "aws_session_token",
+        "AWS_REGION": "region_name",
+        "AWS_DEFAULT_REGION": "region_name",  # the one that boto3 reads
+    },
+    ProviderType.GCP: {
+        "CLOUDSDK_AUTH_ACCESS_TOKEN": "access_token",
+        "GOOGLE_OAUTH_ACCESS_TOKEN": "access_token",
+        "GOOGLE_CLOUD_PROJECT": "project",
+    },
+    ProviderType.OPENAI: {"OPENAI_API_KEY": "api_key"},
+    ProviderType.HUGGINGFACE: {"HF_TOKEN": "token"},
 }
 _PROCESS_BYTES = 64_000
 """What the AWS SDKs read of a credential_process."""
@@ -79,20 +88,27 @@ def _process(credential: ProviderCredential) -> dict[str, Any]:
 
 
 def as_env(vended: Vended) -> str:
-    """Return lines for a POSIX shell to evaluate, values quoted.
+    """Return lines for a POSIX shell to evaluate, values quoted. Raises as `variables` does."""
+    found = variables(vended.credential)
+    return "".join(f"export {variable}={shlex.quote(found[variable])}\n" for variable in found)
+
+
+def variables(credential: ProviderCredential) -> dict[str, str]:
+    """Return the variables that the provider's own programs read, and their values.
 
     Raises ProviderAnswerError for a value with control characters.
     """
     found = {
-        variable: vended.credential.credentials[name]
-        for variable, name in _VARIABLES.items()
-        if name in vended.credential.credentials
+        variable: credential.credentials[name]
+        for variable, name in _VARIABLES[credential.provider].items()
+        if name in credential.credentials
     }
-    found["AWS_CREDENTIAL_EXPIRATION"] = rfc3339(vended.credential.expires_at)
+    if credential.provider is ProviderType.AWS:
+        found["AWS_CREDENTIAL_EXPIRATION"] = rfc3339(credential.expires_at)
     for variable, value in found.items():
         if not value.isprintable():
             raise ProviderAnswerError(f"the value for {variable} holds control characters")
-    return "".join(f"export {variable}={shlex.quote(found[variable])}\n" for variable in found)
+    return found
 
 
 FORMATS: dict[str, Callable[[Vended], str]] = {
@@ -115,6 +131,11 @@ def named(name: str, provider: ProviderType) -> Callable[[Vended], str]:
     if name != "json" and provider is not ProviderType.AWS:
         raise UsageError(f"format {name} is for aws, not for {provider}", hint="--format json")
     return FORMATS[name]
+
+
+def secrets(credential: ProviderCredential) -> list[str]:
+    """Return those values of a credential that nobody is to see."""
+    return [value for name, value in credential.credentials.items() if name not in _PUBLIC]
 
 
 def masked(credential: ProviderCredential) -> SecretMapping:

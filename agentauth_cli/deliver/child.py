@@ -1,0 +1,212 @@
+"""A command as our child: started as a shell would start it, told what we are told, waited for.
+
+From `held` on, signals wait in line instead of interrupting, so that none is lost between here and
+the command, and each is handed on once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import shutil
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import CommandMissingError, CommandUnusableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+BUG = 70
+_TOLD = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+# A terminal sends these to all of its foreground group: to us, and to a command that is in it.
+_FROM_TERMINAL = (
+    *(signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH),
+    *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
+)
+_HELD = (*_TOLD, *_FROM_TERMINAL, signal.SIGCHLD, signal.SIGCONT)
+_RESTORED = (*_HELD, signal.SIGPIPE, signal.SIGXFSZ)  # Python itself ignores the last two
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What this process changed of itself, as its command gets it back."""
+
+    core: tuple[int, int]
+    blocked: frozenset[int]
+    ignored: frozenset[int]
+    held: frozenset[int]
+
+    def restore(self) -> None:
+        """Put it back; for the command's own process. Signals that were ignored stay so (nohup)."""
+        for one in _RESTORED:
+            signal.signal(one, signal.SIG_IGN if one in self.ignored else signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_CORE, self.core)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.blocked)
+
+
+@contextlib.contextmanager
+def held(core: tuple[int, int]) -> Iterator[Before]:
+    """Let signals wait until they are asked for. What nobody asked for in the end is dropped."""
+    ignored = frozenset(one for one in _HELD if signal.getsignal(one) is signal.SIG_IGN)
+    waiting = frozenset(_HELD) - ignored | {signal.SIGCHLD}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, waiting)
+    child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, children end unseen
+    try:
+        yield Before(core, frozenset(blocked), ignored, waiting)
+    finally:
+        while pending := signal.sigpending() & waiting:
+            signal.sigwait(pending)
+        signal.signal(signal.SIGCHLD, child)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def fork(work: Callable[[int], None]) -> int:
+    """Do work in a process of its own; return its number once it is under way.
+
+    It is when the descriptor that `work` gets closes, by exec or by hand. Raises the OSError that
+    came before.
+    """
+    reading, writing = os.pipe()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(reading)
+        os.close(writing)
+        raise
+    if pid == 0:
+        _work(work, writing)
+    os.close(writing)
+    with open(reading, "rb") as told:  # noqa: PTH123 - a descriptor
+        failed = told.read()
+    if failed:
+        os.waitpid(pid, 0)
+        raise OSError(int(failed), os.strerror(int(failed)))
+    return pid
+
+
+def _work(work: Callable[[int], None], writing: int) -> None:
+    try:
+        work(writing)
+    except OSError as error:
+        os.write(writing, b"%d" % (error.errno or errno.EIO))
+    finally:
+        os._exit(BUG)  # nothing of ours runs twice
+
+
+def run(command: Sequence[str], environ: Mapping[str, str], before: Before) -> None:
+    """Become the command. Raises OSError."""
+    before.restore()
+    os.execvpe(command[0], list(command), dict(environ))  # noqa: S606 - what was asked for
+
+
+def refusal(command: str, environ: Mapping[str, str], error: OSError) -> Exception:
+    """Return what it means that a command could not be started: 126 or 127, as in a shell."""
+    missing = error.errno == errno.ENOENT
+    if not missing:
+        return CommandUnusableError(f"{command}: {error.strerror}")
+    if shutil.which(command, path=environ.get("PATH", os.defpath)):
+        return CommandUnusableError(f"{command}: the interpreter in its first line is not there")
+    return CommandMissingError(command or "a command without a name")
+
+
+class Job:
+    """A command that runs in our process group."""
+
+    def __init__(self, pid: int, before: Before) -> None:
+        self.pid = pid
+        self._held = before.held
+
+    def wait(self) -> int:
+        """Wait for its end, however long; return its exit code, 128+N where signal N killed it."""
+        while True:
+            number, to_all = _next(self._held)
+            if number == signal.SIGCHLD:
+                code = self._ended()
+                if code is not None:
+                    return code
+            elif number == signal.SIGCONT:
+                self.go_on()
+            else:
+                self.hear(number, to_all=to_all)
+
+    def _ended(self) -> int | None:
+        pid, status = os.waitpid(self.pid, os.WNOHANG | os.WUNTRACED)
+        if pid == 0:
+            return None
+        if os.WIFSTOPPED(status):
+            if signal.SIGCONT not in signal.sigpending():  # else it is over already
+                self.stopped()
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+    def hear(self, number: int, *, to_all: bool) -> None:
+        """Hand a signal on, unless the terminal sent it: the command has it then."""
+        if not (to_all and number in _FROM_TERMINAL):
+            self.tell(number)
+
+    def tell(self, number: int) -> None:
+        """Send it a signal."""
+        with contextlib.suppress(PermissionError):  # it is another user's by now: sudo
+            os.kill(self.pid, number)
+
+    def stopped(self) -> None:
+        """Stop as it did, so that the shell behind us goes on."""
+        stop()
+
+    def go_on(self) -> None:
+        """Let it go on, as we do."""
+        self.tell(signal.SIGCONT)
+
+
+class Leader(Job):
+    """A command in a process group of its own, in front on the terminal of the session we lead.
+
+    We stop when it does, for our own parent to see: nobody else in its session could wake it, and
+    a command without such a parent could not be stopped at all (POSIX: an orphaned process group).
+    """
+
+    def hear(self, number: int, *, to_all: bool) -> None:
+        """Hand every signal on: what a terminal sends goes to the command's group, not to ours."""
+        del to_all
+        self.tell(number)
+
+    def stopped(self) -> None:
+        """Stop, whoever could wake us."""
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let all of its group go on."""
+        with contextlib.suppress(PermissionError):
+            os.killpg(self.pid, signal.SIGCONT)
+
+
+def stop() -> None:
+    """Stop this process, where a shell with job control could wake it again.
+
+    The kernel drops SIGTSTP where none could; without a terminal nobody would.
+    """
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return
+    os.kill(os.getpid(), signal.SIGTSTP)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+
+
+def _next(numbers: frozenset[int]) -> tuple[int, bool]:
+    """Wait for a signal; return it, and whether the terminal sent it to all of a group."""
+    if sys.platform == "linux":
+        told: Any = signal.sigwaitinfo(numbers)
+        return told.si_signo, told.si_code > 0  # sigaction(2): the kernel's own
+    number = signal.sigwait(numbers)
+    try:
+        return number, os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return number, False
