@@ -140,7 +140,7 @@ class Job:
             return None
         if os.WIFSTOPPED(status):
             if signal.SIGCONT not in signal.sigpending():  # else it is over already
-                self.stopped()
+                self.stopped(os.WSTOPSIG(status))
             return None
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
@@ -155,8 +155,9 @@ class Job:
         with contextlib.suppress(PermissionError):  # it is another user's by now: sudo
             os.kill(self.pid, number)
 
-    def stopped(self) -> None:
+    def stopped(self, number: int) -> None:
         """Stop as it did, so that the shell behind us goes on."""
+        del number
         stop()
 
     def go_on(self) -> None:
@@ -165,19 +166,29 @@ class Job:
 
 
 class Leader(Job):
-    """A command in a process group of its own, in front on the terminal of the session we lead.
+    """A command in a process group of its own, on the terminal of the session that we lead.
 
     We stop when it does, for our own parent to see: nobody else in its session could wake it, and
     a command without such a parent could not be stopped at all (POSIX: an orphaned process group).
     """
 
-    def hear(self, number: int, *, to_all: bool) -> None:
-        """Hand every signal on: what a terminal sends goes to the command's group, not to ours."""
-        del to_all
-        self.tell(number)
+    def __init__(self, pid: int, before: Before, terminal: int) -> None:
+        super().__init__(pid, before)
+        self._terminal = terminal
 
-    def stopped(self) -> None:
-        """Stop, whoever could wake us."""
+    def hear(self, number: int, *, to_all: bool) -> None:
+        """Hand every signal on; to all of its group what a terminal would send."""
+        del to_all
+        if number not in _FROM_TERMINAL:
+            self.tell(number)
+            return
+        with contextlib.suppress(PermissionError):
+            os.killpg(self.pid, number)
+
+    def stopped(self, number: int) -> None:
+        """Stop, whoever could wake us. A command that wants the terminal comes to the front."""
+        if number in {signal.SIGTTIN, signal.SIGTTOU}:
+            os.tcsetpgrp(self._terminal, self.pid)
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def go_on(self) -> None:

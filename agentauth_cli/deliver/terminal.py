@@ -1,9 +1,8 @@
 """Our terminal, while what a command shows on it goes through a mask.
 
-The command writes to a pseudo-terminal in its place. Where input is a terminal too, that becomes
-the command's whole terminal, with a session of its own, and ours passes every key on, changing
-nothing: the manner of sudo(8). Where not, the command stays in our session, and keys and job
-control are none of our business.
+The command has a pseudo-terminal in its place, with a session of its own. Once it wants the
+keyboard, ours passes every key on and changes nothing; until then ours stays as it is, since others
+may use it: `agentauth exec … | less`. The manner is that of sudo(8).
 """
 
 from __future__ import annotations
@@ -31,12 +30,11 @@ if TYPE_CHECKING:
 _CHUNK = 65_536
 _LEFT = 2 * _CHUNK
 """Bytes that a terminal holds, and more: what comes behind them was written later."""
-_LEFT_OPEN = 0.2
-"""Seconds that we wait at the end, where something that the command left behind holds its terminal
-open."""
+_SILENCE = 0.1
+"""Seconds without a word after which a command that ended or stopped has said everything, though
+something that it left behind may hold its terminal open."""
 _END_OF_FILE = b"\x04"
 _IN, _OUT, _ERR = 0, 1, 2
-_OFLAG = 1  # of tcgetattr
 
 
 def shown() -> bool:
@@ -49,11 +47,13 @@ class Terminal:
 
     def __init__(self) -> None:
         self._ours = _OUT if os.isatty(_OUT) else _ERR
-        self.whole = os.isatty(_IN) and self._ours == _OUT
+        self._keys = _IN if os.isatty(_IN) else self._ours
+        self._wanted = os.isatty(_IN) and os.isatty(_OUT) and self._in_front()
         self._before: list[Any] | None = None  # the settings of ours, while they are others
-        self._listening = False
         self._typed = b""
-        self._ending = False
+        self._ending = self._over = False
+        self._said_all = threading.Event()
+        self._said_all.set()
         try:
             self._master, self._slave = os.openpty()
             self._woken, self._waking = os.pipe()
@@ -61,10 +61,7 @@ class Terminal:
             why = f"there is no pseudo-terminal: {error.strerror}"
             raise StateError(why, hint="Use --no-mask") from None
         os.set_blocking(self._master, False)
-        settings = termios.tcgetattr(self._ours)
-        if not self.whole:
-            settings[_OFLAG] &= ~termios.OPOST  # ours does that
-        termios.tcsetattr(self._slave, termios.TCSANOW, settings)
+        termios.tcsetattr(self._slave, termios.TCSANOW, termios.tcgetattr(self._ours))
         self.resize()
 
     # -- the command's side ------------------------------------------------------------------
@@ -72,29 +69,27 @@ class Terminal:
     def start(self, command: Callable[[], None], before: Before) -> TerminalJob:
         """Start a command on it. Raises OSError."""
 
-        def alone(_told: int) -> None:
-            for stream in (_IN, _OUT, _ERR) if self.whole else (_OUT, _ERR):
-                if os.isatty(stream):
-                    os.dup2(self._slave, stream)
-            command()
-
-        def in_front(told: int) -> None:
-            os.setpgid(0, 0)
-            os.tcsetpgrp(self._slave, os.getpid())
-            alone(told)
-
         def led(told: int) -> None:
             os.close(self._master)
             os.setsid()
             fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
-            pid = fork(in_front)
+            pid = fork(lambda _told: self._connect(command))
             os.close(told)
-            os._exit(Leader(pid, before).wait())
+            os._exit(Leader(pid, before, self._slave).wait())
 
-        pid = fork(led if self.whole else alone)
+        pid = fork(led)
         os.close(self._slave)
         self._slave = -1
         return TerminalJob(pid, before, self)
+
+    def _connect(self, command: Callable[[], None]) -> None:
+        os.setpgid(0, 0)
+        if self._wanted:
+            os.tcsetpgrp(self._slave, os.getpid())
+        for stream in (_IN, _OUT, _ERR):
+            if os.isatty(stream):
+                os.dup2(self._slave, stream)
+        command()
 
     # -- our side ----------------------------------------------------------------------------
 
@@ -112,29 +107,39 @@ class Terminal:
             pump.join()
             self.give_back()
 
+    def wanted(self, leader: int) -> bool:
+        """Say whether the command wants the keyboard, did not before, and can have it."""
+        before, self._wanted = self._wanted, os.tcgetpgrp(self._master) != leader
+        return self._wanted and not before and self._in_front()
+
     def take(self) -> None:
-        """Let our terminal pass every key on, where it is ours to change."""
+        """Let our terminal pass every key on, where it is wanted, and ours to change."""
         self.resize()
-        if self.whole and _in_front():
+        if self._wanted and self._in_front():
             with contextlib.suppress(termios.error):  # hung up
-                if self._before is None:
-                    self._before = termios.tcgetattr(_IN)
-                tty.setraw(_IN, termios.TCSADRAIN)
-                self._listening = True
+                settings = termios.tcgetattr(self._keys)
+                tty.setraw(self._keys, termios.TCSADRAIN)
+                self._before = self._before or settings
         self._wake()
 
     def give_back(self) -> None:
         """Let our terminal be as it was."""
-        self._listening = False
         before, self._before = self._before, None
-        if before is not None and _in_front():
+        if before is not None and self._in_front():
             with contextlib.suppress(termios.error):
-                termios.tcsetattr(_IN, termios.TCSADRAIN, before)
+                termios.tcsetattr(self._keys, termios.TCSADRAIN, before)
 
     def resize(self) -> None:
         """Let the command's terminal be as large as ours."""
         with contextlib.suppress(termios.error):
             termios.tcsetwinsize(self._master, termios.tcgetwinsize(self._ours))
+
+    def show_all(self) -> None:
+        """Wait until everything is shown that the command wrote so far."""
+        self._said_all.clear()
+        self._wake()
+        if not self._over:
+            self._said_all.wait()
 
     def close(self) -> None:
         """Let go of it: what still runs there is hung up."""
@@ -142,43 +147,54 @@ class Terminal:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    # -- in between, in a thread of its own --------------------------------------------------
+    def _in_front(self) -> bool:
+        """Say whether our terminal is ours to change, and not somebody else's for now."""
+        try:
+            return os.tcgetpgrp(self._keys) == os.getpgrp()
+        except OSError:
+            return True  # it does not control us
 
     def _wake(self) -> None:
         os.write(self._waking, b"\0")
 
+    # -- in between, in a thread of its own --------------------------------------------------
+
     def _pass_on(self, mask: Mask) -> None:
-        while not self._ending:
-            keys = [_IN] if self._listening and not self._typed else []
-            full = [self._master] if self._typed else []
-            ready, writable, _ = select.select([self._master, self._woken, *keys], full, [])
-            if self._woken in ready:
-                os.read(self._woken, _CHUNK)
-            if self._master in ready and not self._show(mask):
-                return
-            if _IN in ready:
-                self._typed = _read(_IN) or self._nothing_typed()
-            if writable:
-                self._type()
+        while not self._ending and self._pass(mask):
+            pass
         self._drain(mask)
+        self._over = True
+        self._said_all.set()
+
+    def _pass(self, mask: Mask) -> bool:
+        """Wait for something and pass it on; False where the command's terminal is closed."""
+        keys = [self._keys] if self._before and not self._typed else []
+        full = [self._master] if self._typed else []
+        ready, writable, _ = select.select([self._master, self._woken, *keys], full, [])
+        goes_on = self._master not in ready or self._show(mask) > 0
+        if self._keys in ready:
+            self._typed = _read(self._keys) or self._nothing_typed()
+        if writable:
+            self._type()
+        if self._woken in ready:
+            os.read(self._woken, _CHUNK)
+            if not self._said_all.is_set():
+                self._drain(mask)
+                self._said_all.set()
+        return goes_on
 
     def _show(self, mask: Mask) -> int:
         """Show what the command wrote; return how much that was, 0 at the end."""
         text = _read(self._master)
-        _write(self._ours, mask.feed(text))
+        shown = mask.feed(text)
+        if not self._before:
+            shown = shown.replace(b"\r\n", b"\n")  # the other way is our terminal's own work
+        _write(self._ours, shown)
         return len(text)
 
-    def _type(self) -> None:
-        with contextlib.suppress(OSError):
-            self._typed = self._typed[os.write(self._master, self._typed) :]
-
-    def _nothing_typed(self) -> bytes:
-        """Return what an end of input is to the command; nothing where it is not one for us."""
-        self._listening = False
-        return _END_OF_FILE if _in_front() else b""
-
     def _drain(self, mask: Mask) -> None:
-        left, patience = _LEFT, _LEFT_OPEN
+        """Show what the command has written, and no more than its terminal could hold."""
+        left, patience = _LEFT, _SILENCE
         while left > 0 and patience > 0:
             began = time.monotonic()
             if not select.select([self._master], [], [], patience)[0]:
@@ -187,42 +203,49 @@ class Terminal:
             shown = self._show(mask)
             left = left - shown if shown else 0
 
+    def _type(self) -> None:
+        with contextlib.suppress(OSError):
+            self._typed = self._typed[os.write(self._master, self._typed) :]
+
+    def _nothing_typed(self) -> bytes:
+        """Return what an end of input is to the command; nothing where it is not one for us."""
+        self._before = None
+        return _END_OF_FILE if self._in_front() else b""
+
 
 class TerminalJob(Job):
-    """A command on a terminal of ours."""
+    """A command on a terminal of ours; its process is the leader of the session there."""
 
     def __init__(self, pid: int, before: Before, terminal: Terminal) -> None:
         super().__init__(pid, before)
         self._terminal = terminal
 
     def hear(self, number: int, *, to_all: bool) -> None:
-        """Hand a signal on, unless it has it already."""
+        """Hand a signal on: what our terminal sends to our group has not reached it yet."""
         if number == signal.SIGWINCH:
-            self._terminal.resize()
-            if not self._terminal.whole:  # else the kernel tells it
-                self.tell(number)
-        else:
-            super().hear(number, to_all=to_all and not self._terminal.whole)
+            self._terminal.resize()  # the kernel tells it
+        elif not (to_all and number in {signal.SIGTTIN, signal.SIGTTOU}):
+            self.tell(number)
 
-    def stopped(self) -> None:
-        """Stop as it did, our terminal as it was; go on at once where nobody could wake us."""
+    def stopped(self, number: int) -> None:
+        """Stop as it did, our terminal as it was; go on at once where nobody could wake us.
+
+        Where it stopped since it wants the keyboard, it gets it instead.
+        """
+        del number
+        if self._terminal.wanted(self.pid):
+            self.go_on()
+            return
+        self._terminal.show_all()
         self._terminal.give_back()
         stop()
-        if self._terminal.whole and signal.SIGCONT not in signal.sigpending():
+        if signal.SIGCONT not in signal.sigpending():
             self.go_on()
 
     def go_on(self) -> None:
         """Let it go on, as we do."""
         self._terminal.take()
         super().go_on()
-
-
-def _in_front() -> bool:
-    """Say whether our terminal is ours to change, and not somebody else's for now."""
-    try:
-        return os.tcgetpgrp(_IN) == os.getpgrp()
-    except OSError:
-        return True  # it does not control us
 
 
 def _read(descriptor: int) -> bytes:
