@@ -100,6 +100,8 @@ def _work(work: Callable[[int], None], writing: int) -> None:
 
 def run(command: Sequence[str], environ: Mapping[str, str], before: Before) -> None:
     """Become the command. Raises OSError."""
+    if not command[0]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))  # Python has another word
     before.restore()
     os.execvpe(command[0], list(command), dict(environ))  # noqa: S606 - what was asked for
 
@@ -190,6 +192,7 @@ class Leader(Job):
         if number in {signal.SIGTTIN, signal.SIGTTOU}:
             os.tcsetpgrp(self._terminal, self.pid)
         os.kill(os.getpid(), signal.SIGSTOP)
+        self.go_on()  # not when SIGCONT is heard: another stop may have swallowed it
 
     def go_on(self) -> None:
         """Let all of its group go on."""

@@ -228,19 +228,16 @@ class TerminalJob(Job):
             self.tell(number)
 
     def stopped(self, number: int) -> None:
-        """Stop as it did, our terminal as it was; go on at once where nobody could wake us.
+        """Stop as it did, our terminal as it was, until somebody wakes us, if anybody could.
 
         Where it stopped since it wants the keyboard, it gets it instead.
         """
         del number
-        if self._terminal.wanted(self.pid):
-            self.go_on()
-            return
-        self._terminal.show_all()
-        self._terminal.give_back()
-        stop()
-        if signal.SIGCONT not in signal.sigpending():
-            self.go_on()
+        if not self._terminal.wanted(self.pid):
+            self._terminal.show_all()
+            self._terminal.give_back()
+            stop()
+        self.go_on()
 
     def go_on(self) -> None:
         """Let it go on, as we do."""

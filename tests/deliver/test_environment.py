@@ -98,8 +98,8 @@ def test_shared_files_are_pointed_at_empty_ones_unless_let_through(name: str) ->
 
 def test_clean_leaves_few() -> None:
     """`--clean` for an environment with only PATH, HOME, … PWD."""
-    few = {name: "x" for name in "PATH HOME USER LOGNAME SHELL LANG TZ TERM TMPDIR PWD".split()}
-    few |= {"LC_ALL": "C", "LC_TIME": "C"}
+    names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "PWD")
+    few = dict.fromkeys((*names, "LC_ALL", "LC_TIME"), "x")
     more = {"EDITOR": "vi", "PATHS": "x", "MYPATH": "x", "LANGUAGE": "x", "lang": "x"}
     assert left(few | more, clean=True) == few
     assert left(few | more, "EDITOR", clean=True) == few | {"EDITOR": "vi"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SECONDS = 5.0
+SECONDS = 15.0
 _CONTROLLED = """\
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -26,7 +26,10 @@ BASH = ("bash", "--norc", "--noprofile", "-i")
 
 
 class Person:
-    """Runs a program on a terminal of its own, as a context manager; `seen` is what it showed."""
+    """Runs a program on a terminal of its own, as a context manager; `seen` is what it showed.
+
+    `before` are the settings that the terminal began with.
+    """
 
     def __init__(
         self, command: Sequence[str], environ: Mapping[str, str], folder: os.PathLike[str]
@@ -40,6 +43,7 @@ class Person:
     def __enter__(self) -> Self:
         self.terminal, theirs = os.openpty()
         termios.tcsetwinsize(theirs, (30, 100))
+        self.before = self.settings()
         self.process = subprocess.Popen(
             self._command,
             env=self._environ,
@@ -72,6 +76,16 @@ class Person:
             assert self._read(), f"{pattern!r} is not in {self.seen[self._passed :]!r}"
         self._passed = match.end()
         return match
+
+    def sees_after(self, keys: str, pattern: str) -> None:
+        """Type something again and again, until it shows what it should."""
+        end = time.monotonic() + SECONDS
+        while not re.compile(pattern.encode()).search(self.seen, self._passed):
+            assert time.monotonic() < end, f"{pattern!r} is not in {self.seen!r}"
+            self.type(keys)
+            while select.select([self.terminal], [], [], 0.3)[0] and self._read():
+                pass
+        self.sees(pattern)
 
     def _read(self) -> bool:
         try:
