@@ -6,7 +6,7 @@ complete -c agentauth -n '__fish_use_subcommand' -a login -d 'Verify a token or 
 complete -c agentauth -n '__fish_use_subcommand' -a logout -d 'Forget a login, and settle the leases of its principal.'
 complete -c agentauth -n '__fish_use_subcommand' -a whoami -d 'Show who is asking, and where that was found.'
 complete -c agentauth -n '__fish_use_subcommand' -a vend -d 'Vend one credential for one tool.'
-complete -c agentauth -n '__fish_use_subcommand' -a exec -d 'Run a command with credentials in its environment. Its exit code is the command\'s.'
+complete -c agentauth -n '__fish_use_subcommand' -a exec -d 'Run a command with credentials in its environment.'
 complete -c agentauth -n '__fish_use_subcommand' -a check -d 'Ask whether it would be allowed, and why; nothing is vended.'
 complete -c agentauth -n '__fish_use_subcommand' -a explain -d 'The same as check.'
 complete -c agentauth -n '__fish_use_subcommand' -a status -d 'Show principal, switches, budgets, leases and ledger at once.'

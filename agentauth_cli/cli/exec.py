@@ -39,9 +39,7 @@ from agentauth_cli.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-Tools = Annotated[
-    list[str], typer.Argument(metavar="TOOL... -- COMMAND...", help="Tools of config.toml.")
-]
+Tools = Annotated[list[str], typer.Argument(metavar="TOOL", help="Tools of config.toml.")]
 
 
 class _WithCommand(TyperCommand):
@@ -51,6 +49,9 @@ class _WithCommand(TyperCommand):
         end = args.index("--") if "--" in args else len(args)
         ctx.obj = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "--", "COMMAND…"]
 
 
 def declare(app: typer.Typer) -> None:
@@ -80,7 +81,11 @@ def declare(app: typer.Typer) -> None:
         ] = False,
         as_json: Json = False,  # the form of errors
     ) -> None:
-        """Run a command with credentials in its environment. Its exit code is the command's."""
+        """Run a command with credentials in its environment.
+
+        The command stands behind `--`. Exit code, signals and terminal are its own. The leases end
+        with it.
+        """
         if not context.obj:
             raise UsageError(
                 "there is no command", hint="Write it behind `--`: agentauth exec TOOL -- COMMAND"

@@ -36,6 +36,8 @@ CODES = {
     "LimitError": 7,
     "ProviderError": 8,
     "StateError": 9,
+    "CommandUnusableError": 126,
+    "CommandMissingError": 127,
 }
 CLASSES = [
     one
@@ -291,7 +293,9 @@ def test_each_command_has_its_help(
     out, err = capsys.readouterr()
     assert out.startswith(f"Usage: agentauth {command}".rstrip())
     assert err == ""
-    assert "..." not in out.replace("[ARGS]...", "").replace("[[PATH…]]...", "")
+    for repeated in ("[ARGS]...", "[[PATH…]]...", "{TOOL}..."):
+        out = out.replace(repeated, "")
+    assert "..." not in out
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -337,6 +341,8 @@ def test_no_color_may_stand_anywhere(whoami: Any, monkeypatch: pytest.MonkeyPatc
 def test_what_stands_behind_two_dashes_is_left_alone() -> None:
     """Options of another command are not ours."""
     assert app._in_front(["a", "--debug", "--", "--debug"]) == ["--debug", "a", "--", "--debug"]
+    assert app._front(["a", "--json", "--", "--debug"]) == ["a", "--json"]
+    assert app._front(["a", "--json"]) == ["a", "--json"]
 
 
 # -- what is loaded --------------------------------------------------------------------------
