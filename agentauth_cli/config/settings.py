@@ -139,7 +139,7 @@ def load(content: bytes, folder: Path) -> tuple[Settings | None, list[Problem]]:
         environments=environments,
         tools=data["tools"],
         later=tuple(_later(data)),
-        inherit=tuple((data["exec"] or {}).get("inherit") or ()),
+        inherit=tuple(data["exec"]["inherit"]) if data["exec"] else (),
     ), []
 
 

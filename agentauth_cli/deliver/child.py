@@ -141,8 +141,7 @@ class Job:
         if pid == 0:
             return None
         if os.WIFSTOPPED(status):
-            if signal.SIGCONT not in signal.sigpending():  # else it is over already
-                self.stopped(os.WSTOPSIG(status))
+            self.stopped(os.WSTOPSIG(status))
             return None
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
@@ -160,11 +159,16 @@ class Job:
     def stopped(self, number: int) -> None:
         """Stop as it did, so that the shell behind us goes on."""
         del number
-        stop()
+        if stop():
+            self.go_on()
 
     def go_on(self) -> None:
-        """Let it go on, as we do."""
-        self.tell(signal.SIGCONT)
+        """Let it go on, as we do. Who wakes us wakes all of our group: once is enough for it.
+
+        A second SIGCONT could undo a stop that came in between.
+        """
+        if os.getpgid(self.pid) != os.getpgrp():
+            self.tell(signal.SIGCONT)
 
 
 class Leader(Job):
@@ -192,7 +196,8 @@ class Leader(Job):
         if number in {signal.SIGTTIN, signal.SIGTTOU}:
             os.tcsetpgrp(self._terminal, self.pid)
         os.kill(os.getpid(), signal.SIGSTOP)
-        self.go_on()  # not when SIGCONT is heard: another stop may have swallowed it
+        _woken()
+        self.go_on()  # even unheard: another stop may have swallowed the SIGCONT
 
     def go_on(self) -> None:
         """Let all of its group go on."""
@@ -200,18 +205,27 @@ class Leader(Job):
             os.killpg(self.pid, signal.SIGCONT)
 
 
-def stop() -> None:
-    """Stop this process, where a shell with job control could wake it again.
+def stop() -> bool:
+    """Stop this process, where a shell with job control could wake it again; say whether one did.
 
     The kernel drops SIGTSTP where none could; without a terminal nobody would.
     """
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:
-        return
+        return False
     os.kill(os.getpid(), signal.SIGTSTP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    return _woken()
+
+
+def _woken() -> bool:
+    """Say whether SIGCONT is waiting, and take it out of the line: it is acted on here."""
+    if signal.SIGCONT not in signal.sigpending():
+        return False
+    signal.sigwait({signal.SIGCONT})
+    return True
 
 
 def _next(numbers: frozenset[int]) -> tuple[int, bool]:

@@ -242,7 +242,7 @@ class TerminalJob(Job):
     def go_on(self) -> None:
         """Let it go on, as we do."""
         self._terminal.take()
-        super().go_on()
+        self.tell(signal.SIGCONT)
 
 
 def _read(descriptor: int) -> bytes:

@@ -462,16 +462,10 @@ def test_an_email_of_entra_is_no_subject(issuer: dict[str, str]) -> None:
     assert refused(inbound__issuers__x=whole)[0].startswith("inbound.issuers.x.subject_claim: ")
 
 
-@pytest.mark.parametrize(
-    ("table", "expected"),
-    [(None, ()), ({}, ()), ({"inherit": []}, ()), ({"inherit": ["A", "b"]}, ("A", "b"))],
-)
-def test_exec_says_which_variables_a_command_inherits(
-    table: dict[str, Any] | None, expected: tuple[str, ...]
-) -> None:
+def test_exec_says_which_variables_a_command_inherits() -> None:
     """`[exec]` (`inherit`)."""
-    changes = {} if table is None else {"exec": table}
-    assert loaded(**changes).inherit == expected
+    assert loaded().inherit == ()
+    assert loaded(exec={"inherit": ["A", "b"]}).inherit == ("A", "b")
 
 
 # -- what comes later ------------------------------------------------------------------------
