@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -178,3 +179,13 @@ def test_a_ledger_that_fails_at_the_end_is_said_for_each(
     ]
     exec_.settle(parts, vended[:1], as_json=True)
     assert json.loads(capsys.readouterr().err)["error"]["code"] == 9
+
+
+def test_without_a_temporary_folder_nothing_is_vended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that cannot be made is exit 9, and nothing was vended."""
+    monkeypatch.setattr(tempfile, "tempdir", "/proc/nowhere")
+    with (
+        pytest.raises(StateError, match="no temporary folder can be made: "),
+        exec_._empty_folder(),
+    ):
+        pass

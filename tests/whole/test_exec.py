@@ -303,13 +303,7 @@ def test_a_ledger_that_cannot_be_written_at_the_end_is_said_and_no_more(near: St
     assert done.returncode == 4
     assert done.stderr.startswith("agentauth: ledger missing: ")
     assert "Traceback" not in done.stderr
-    told = near.run(
-        "exec",
-        ROLE,
-        "--json",
-        "--",
-        "true",
-    )
+    told = near.run("exec", ROLE, "--json", "--", "true")
     assert told.returncode == 9
     assert json.loads(told.stderr)["error"]["class"] == "LedgerMissingError"
 
@@ -337,8 +331,6 @@ def test_the_temporary_folder_is_private_empty_and_gone_at_the_end(near: Station
     path, entries, mode = python(near, script).stdout.split()
     assert (entries, mode) == ("[]", "0o700")
     assert not Path(path).exists()
-    none = near.run("exec", ROLE, "--", "true", TMPDIR="/proc/nowhere")
-    assert none.returncode in {0, 9}  # 0 where another folder will do
 
 
 def test_stopped_before_the_command_starts_it_is_a_vend_like_any(near: Station) -> None:

@@ -326,3 +326,48 @@ def test_on_a_terminal_that_is_not_ours_to_control_it_works_too(near: Station) -
         os.close(theirs)
         assert terminal.read(65_536) == f"<{HIDDEN}>\r\n".encode()
     assert (done.returncode, done.stderr) == (3, b"")
+
+
+def test_input_that_ends_without_a_terminal_of_ours_ends_for_the_command(near: Station) -> None:
+    """Standard input at its end is passed on as EOF; nobody stops where none could wake us."""
+    keys, typed = os.openpty()
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [PROGRAM, "exec", ROLE, "--", "sh", "-c", "kill -TSTP $$; echo up; cat; echo over"],
+        env=dict(near.environ),
+        stdin=typed,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.close(typed)
+    os.close(theirs)
+    shown = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        while b"up\r" not in shown:
+            shown += terminal.read(65_536)
+        os.close(keys)
+        while b"over\r" not in shown:
+            shown += terminal.read(65_536)
+    assert process.wait(60) == 0
+
+
+def test_a_shell_that_suspends_itself_is_woken_with_us(near: Station) -> None:
+    """Stop/continue works too where a command without a mask has a group of its own."""
+    with at_shell(near) as person:
+        person.sees(PROMPT)
+        person.type(f"agentauth exec {ROLE} --no-mask -- bash --norc --noprofile -i\n")
+        person.sees("-i\r\n")
+        person.sees(PROMPT)
+        person.type("suspend\n")
+        person.sees("Stopped")
+        person.sees(PROMPT)
+        person.type("fg\n")
+        person.sees("-i\r\n")
+        person.sees(PROMPT)
+        person.type("exit 7\n")
+        person.sees(PROMPT)
+        person.type("echo code $?\n")
+        person.sees("code 7\r\n")
+        person.type("exit\n")
+        person.ends()

@@ -1,0 +1,136 @@
+"""Starting a command and hearing signals for it: what does not need a whole program to show."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agentauth_cli.deliver import child
+from agentauth_cli.errors import CommandMissingError, CommandUnusableError
+
+CORE = (0, 0)
+
+
+def descriptors() -> set[str]:
+    """Return the descriptors that this process has open."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}
+
+
+def test_a_process_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Limits: ulimit -u: a clean failure."""
+
+    def none() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", none)
+    before = len(descriptors())
+    with pytest.raises(BlockingIOError) as caught:
+        child.fork(lambda _told: None)
+    assert len(descriptors()) == before
+    meant = child.refusal("command", {}, caught.value)
+    assert isinstance(meant, CommandUnusableError)
+    assert str(meant) == "command: Resource temporarily unavailable"
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "kind"),
+    [
+        ("nothing", errno.ENOENT, CommandMissingError),
+        ("there", errno.ENOENT, CommandUnusableError),
+        ("nothing", errno.EACCES, CommandUnusableError),
+        ("there", errno.E2BIG, CommandUnusableError),
+        ("there/x", errno.ENOTDIR, CommandUnusableError),
+        ("", errno.ENOENT, CommandMissingError),
+    ],
+)
+def test_what_does_not_start_is_126_or_127_as_in_a_shell(
+    tmp_path: Path, command: str, number: int, kind: type[Exception]
+) -> None:
+    """126, 127: the command cannot be run, is not there. The child's PATH is looked at."""
+    (tmp_path / "there").touch(mode=0o700)
+    found = child.refusal(command, {"PATH": str(tmp_path)}, OSError(number, "why"))
+    assert type(found) is kind
+
+
+def test_what_nobody_asked_for_is_dropped_and_all_is_as_before() -> None:
+    """Signals wait in line; at the end nothing of it is left."""
+    heard: list[int] = []
+    old = signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    try:
+        with child.held(CORE) as before:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), signal.SIGWINCH)
+            assert heard == []
+            assert signal.SIGUSR1 in before.held
+            assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
+        assert heard == []
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert heard == [signal.SIGUSR1]
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_a_signal_that_a_process_sent_was_not_sent_by_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, platform: str
+) -> None:
+    """INT and QUIT that the terminal sends are not doubled; others are handed on."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _fd: -1)
+    with child.held(CORE) as before:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert child._next(before.held) == (signal.SIGINT, False)
+
+
+def test_without_a_controlling_terminal_nothing_is_known_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When there is no terminal they are forwarded."""
+
+    def none(_descriptor: int) -> int:
+        raise OSError(errno.ENOTTY, "Inappropriate ioctl for device")
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(os, "tcgetpgrp", none)
+    with child.held(CORE) as before:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert child._next(before.held) == (signal.SIGINT, False)
+
+
+def test_without_a_terminal_we_never_stop() -> None:
+    """Nobody would wake us there."""
+    script = "from agentauth_cli.deliver.child import stop; print(stop())"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout == "False\n"
+
+
+def test_a_command_of_another_user_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that became another user (sudo) cannot be told; we wait all the same."""
+
+    def refused(*_: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refused)
+    monkeypatch.setattr(os, "killpg", refused)
+    before = child.Before(CORE, frozenset(), frozenset(), frozenset())
+    child.Job(os.getpid(), before).tell(signal.SIGTERM)
+    leader = child.Leader(os.getpid(), before, 0)
+    leader.hear(signal.SIGINT, to_all=True)
+    leader.hear(signal.SIGTERM, to_all=False)
+    leader.go_on()
