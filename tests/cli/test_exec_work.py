@@ -21,10 +21,11 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.ledger import opening
 from agentauth_cli.ledger.process import this_process
-from agentauth_cli.model import Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
 from agentauth_cli.policy import rules
 from agentauth_cli.policy.narrow import Tool, ToolGrant
 from agentauth_cli.policy.pattern import template
+from agentauth_cli.policy.prices import PriceTable
 from agentauth_cli.secret import SecretMapping
 from agentauth_cli.vending import Asked, Parts, Vended
 
@@ -63,6 +64,10 @@ class _Broker:
         ends = NOW + timedelta(hours=1)
         return ProviderCredential(tool_request.provider, "made_up", values, ends)
 
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
+        parameters = {"principal": principal, "request": tool_request}
+        return Preview("Mint", "https://sts.example", parameters, "made_up")
+
 
 class World:
     """The parts of a process with a ledger of its own, and what it was told to start."""
@@ -78,6 +83,7 @@ class World:
             authenticate=lambda: Principal("corp/alice", "alice"),
             policy=lambda: loaded,
             budgets=tuple,
+            prices=lambda: PriceTable({}),
             switches=tuple,
             ledger=lambda: self.ledger,
             broker=lambda _tool: _Broker(),

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,11 @@ from agentauth_cli.deliver import child
 from agentauth_cli.errors import CommandMissingError, CommandUnusableError
 
 CORE = (0, 0)
+
+
+def send(number: int) -> None:
+    """Send a signal to this thread: another of the tests' threads would take it otherwise."""
+    signal.pthread_kill(threading.get_ident(), number)
 
 
 def descriptors() -> set[str]:
@@ -65,14 +71,14 @@ def test_what_nobody_asked_for_is_dropped_and_all_is_as_before() -> None:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
         with child.held(CORE) as before:
-            os.kill(os.getpid(), signal.SIGUSR1)
-            os.kill(os.getpid(), signal.SIGWINCH)
+            send(signal.SIGUSR1)
+            send(signal.SIGWINCH)
             assert heard == []
             assert signal.SIGUSR1 in before.held
             assert signal.getsignal(signal.SIGCHLD) is signal.SIG_DFL
         assert heard == []
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == mask
-        os.kill(os.getpid(), signal.SIGUSR1)
+        send(signal.SIGUSR1)
         assert heard == [signal.SIGUSR1]
     finally:
         signal.signal(signal.SIGUSR1, old)
@@ -86,7 +92,7 @@ def test_a_signal_that_a_process_sent_was_not_sent_by_the_terminal(
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(os, "tcgetpgrp", lambda _fd: -1)
     with child.held(CORE) as before:
-        os.kill(os.getpid(), signal.SIGINT)
+        send(signal.SIGINT)
         assert child._next(before.held) == (signal.SIGINT, False)
 
 
@@ -101,7 +107,7 @@ def test_without_a_controlling_terminal_nothing_is_known_of_one(
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "tcgetpgrp", none)
     with child.held(CORE) as before:
-        os.kill(os.getpid(), signal.SIGINT)
+        send(signal.SIGINT)
         assert child._next(before.held) == (signal.SIGINT, False)
 
 
