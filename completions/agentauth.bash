@@ -17,7 +17,7 @@ _agentauth() {
         "logout") words="--identity --all --json --help" ;;
         "whoami") words="--identity --json --help" ;;
         "vend") words="--env --identity --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
-        "exec") words="--env --resource --duration --estimate-tokens --estimate-cost --model --reason --inherit --clean --no-mask --json --help" ;;
+        "exec") words="--env --identity --resource --duration --estimate-tokens --estimate-cost --model --reason --inherit --clean --no-mask --json --help" ;;
         "check") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "explain") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
         "status") words="--identity --json --help" ;;

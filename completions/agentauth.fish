@@ -53,6 +53,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from vend' -l dry-run -d 'Show 
 complete -c agentauth -n '__fish_seen_subcommand_from vend' -l reveal -d 'Show the secrets on a terminal too.'
 complete -c agentauth -n '__fish_seen_subcommand_from vend' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from exec' -l env -r -d 'The environment; else AGENTAUTH_ENV, the default.'
+complete -c agentauth -n '__fish_seen_subcommand_from exec' -l identity -r -d 'The login to use; else AGENTAUTH_IDENTITY, `default`.'
 complete -c agentauth -n '__fish_seen_subcommand_from exec' -l resource -r -d 'A part of the tool\'s resource.'
 complete -c agentauth -n '__fish_seen_subcommand_from exec' -l duration -r -d 'How long it may live: 900s, 15m, 1h.'
 complete -c agentauth -n '__fish_seen_subcommand_from exec' -l estimate-tokens -r -d 'Tokens that this will take.'

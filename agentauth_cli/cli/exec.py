@@ -16,6 +16,7 @@ from agentauth_cli.cli.options import (
     Cost,
     Duration,
     Environment,
+    Identity,
     Json,
     Model,
     Reason,
@@ -30,9 +31,8 @@ from agentauth_cli.deliver.mask import Mask
 from agentauth_cli.deliver.terminal import Terminal, shown
 from agentauth_cli.errors import AgentAuthError, StateError, UsageError
 from agentauth_cli.hardening import harden
-from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import ProviderType
-from agentauth_cli.vending import Asked, Parts, Vended
+from agentauth_cli.vending import Asked, Parts, Vended, settle
 from agentauth_cli.vending import vend as go
 from agentauth_cli.wiring import Wiring
 
@@ -63,6 +63,7 @@ def declare(app: typer.Typer) -> None:
         tools: Tools,
         *,
         env: Environment = None,
+        identity: Identity = None,
         resource: Resource = None,
         duration: Duration = None,
         estimate_tokens: Tokens = None,
@@ -90,7 +91,7 @@ def declare(app: typer.Typer) -> None:
             raise UsageError(
                 "there is no command", hint="Write it behind `--`: agentauth exec TOOL -- COMMAND"
             )
-        wiring = Wiring(say=screen.say)
+        wiring = Wiring(say=screen.say, chosen=identity)
         stated = (resource, duration, estimate_tokens, estimate_cost, model, reason)
         wanted = [replace(asked(wiring, tool, env, *stated), delivery="exec") for tool in tools]
         given = ExecInput(
@@ -135,7 +136,7 @@ def work(wiring: Wiring, given: ExecInput, *, as_json: bool) -> int:
         through(parts, given.asked, start)
         ((vended, job),) = running
         code = _ended(job, terminal, vended)
-        settle(parts, vended, as_json=as_json)
+        settle_all(parts, vended, as_json=as_json)
     return code
 
 
@@ -173,12 +174,11 @@ def through(
     go(parts, first, deliver)
 
 
-def settle(parts: Parts, vended: Sequence[Vended], *, as_json: bool) -> None:
+def settle_all(parts: Parts, vended: Sequence[Vended], *, as_json: bool) -> None:
     """End the leases. Where that cannot be written it is said: the command has run all the same."""
     for one in vended:
-        record = {"event": "lease.settled", **lease_fields(one.lease)}
         try:
-            parts.ledger().settle(one.lease.id, record)
+            settle(parts.ledger(), one.lease.id)
         except AgentAuthError as error:
             screen.error(error, as_json=as_json)
 

@@ -160,7 +160,7 @@ def test_every_lease_is_settled_once(world: World) -> None:
     vended: list[Vended] = []
     exec_.through(world.parts, [asked(one) for one in PROVIDERS[:2]], vended.extend)
     for _ in range(2):
-        exec_.settle(world.parts, vended, as_json=False)
+        exec_.settle_all(world.parts, vended, as_json=False)
     assert [world.ledger.lease_state(one) for one in ("L1", "L2")] == ["settled"] * 2
     assert world.happened()[-2:] == [("lease.settled", "L1"), ("lease.settled", "L2")]
 
@@ -178,12 +178,12 @@ def test_a_ledger_that_fails_at_the_end_is_said_for_each(
             raise StateError(f"no room for {lease_id}")
 
     parts = replace(world.parts, ledger=_Full)  # type: ignore[arg-type] # as much of one as is used
-    exec_.settle(parts, vended, as_json=False)
+    exec_.settle_all(parts, vended, as_json=False)
     said = capsys.readouterr().err.splitlines()
     assert [line.split(". ")[0] for line in said] == [
         f"agentauth: state: no room for {one}" for one in ("L1", "L2")
     ]
-    exec_.settle(parts, vended[:1], as_json=True)
+    exec_.settle_all(parts, vended[:1], as_json=True)
     assert json.loads(capsys.readouterr().err)["error"]["code"] == 9
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +40,7 @@ def test_every_command_of_the_readme_does_what_it_says(tmp_path: Path, emulator:
     """What the README says, a test runs."""
     here = newcomer(tmp_path, emulator)
     for command, expected in commands():
-        done = here.shell(["sh", "-c", command.replace("111111111111", ACCOUNT)])
+        done = here.shell(["sh", "-c", filled(here, command)])
         assert done.returncode == expected, f"{command}\n{done.stdout}{done.stderr}"
         if command.startswith("agentauth init"):
             run_what_init_printed(here, done.stdout, emulator)
@@ -46,6 +48,14 @@ def test_every_command_of_the_readme_does_what_it_says(tmp_path: Path, emulator:
         if "agents/y" in command:
             assert "AccessDenied" in done.stderr
     here.everything_holds()
+
+
+def filled(here: Station, command: str) -> str:
+    """Return a command with what a reader would put in: the account, a lease."""
+    if " LEASE" in command:
+        newest = here.json("lease", "list", "--json")["leases"][-1]["lease"]
+        command = command.replace(" LEASE", f" {newest}")
+    return command.replace("111111111111", ACCOUNT)
 
 
 def newcomer(folder: Path, emulator: Cloud) -> Station:
@@ -95,6 +105,29 @@ def test_every_policy_of_the_readme_loads() -> None:
     assert found
     for block in found:
         assert rules.load([("policy.toml", b"version = 1\n" + block.encode())])[1] == []
+
+
+def test_the_service_of_the_readme_is_the_one_that_is_tested() -> None:
+    """The twenty lines of the README are those that test_service.py runs."""
+    (shown,) = [block for block in blocks("python") if "FastAPI()" in block]
+    run = (Path(__file__).parents[1] / "support" / "service.py").read_text(encoding="utf-8")
+    assert run.partition("\n\n")[2] == shown
+    assert len([line for line in shown.splitlines() if line.strip()]) <= 20
+
+
+def test_the_test_of_the_readme_passes(tmp_path: Path) -> None:
+    """What the README shows of a test passes as it stands."""
+    (shown,) = [block for block in blocks("python") if "def test_" in block]
+    (tmp_path / "test_shown.py").write_text(shown)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:randomly", "test_shown.py"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout
 
 
 def test_every_link_of_the_readme_leads_somewhere() -> None:
