@@ -19,17 +19,22 @@ TOP = Path(__file__).resolve().parent.parent
 NAME = "agentauth"
 
 ENVIRONMENT = {
-    "AGENTAUTH_CONFIG_DIR": "the folder of config.toml, policy.toml, budgets.toml, killswitch.toml",
+    "AGENTAUTH_CONFIG_DIR": "the folder of config.toml, policy.toml and the others",
     "AGENTAUTH_STATE_DIR": "the folder of the ledger",
     "AGENTAUTH_DATA_DIR": "the folder of ledgers.toml",
     "AGENTAUTH_ENV": "the environment, where --env is not given",
     "AGENTAUTH_TOKEN": "a JWT of a configured issuer: who is asking",
     "AGENTAUTH_TOKEN_FILE": "a file that holds one, read at each use",
+    "AGENTAUTH_API_KEY": "an API key: who is asking",
+    "AGENTAUTH_IDENTITY": "a stored login, where --identity is not given",
+    "AGENTAUTH_LEDGER": "ephemeral, on a machine that has no ledger yet",
+    "AGENTAUTH_LEASE": "set for a command of exec: its leases",
+    "AGENTAUTH_EXPIRATION": "set for a command of exec: when the first of them ends",
     "AGENTAUTH_DEBUG": "the same as --debug",
     "NO_COLOR": "no colours",
 }
 EXITS = {
-    1: "it ran, and found something: a broken record",
+    1: "it ran, and found something: a broken record, a lease that lives on, a sick doctor",
     70: "a bug in this program; --debug shows the traceback, secrets masked",
 }
 

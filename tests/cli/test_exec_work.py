@@ -173,6 +173,9 @@ def test_a_ledger_that_fails_at_the_end_is_said_for_each(
     exec_.through(world.parts, [asked(one) for one in PROVIDERS[:2]], vended.extend)
 
     class _Full:
+        def lease(self, lease_id: str) -> Any:
+            return world.ledger.lease(lease_id)
+
         def settle(self, lease_id: str, record: Any) -> bool:
             del record
             raise StateError(f"no room for {lease_id}")
