@@ -312,9 +312,14 @@ def issue(
 
 def hand_over(parts: Parts, vended: Vended, deliver: Callable[[Vended], None]) -> None:
     """Step 8: the bytes. Raises UndeliveredError, also where the process was stopped for long."""
+    check_alive(parts, vended)
+    deliver(vended)
+
+
+def check_alive(parts: Parts, vended: Vended) -> None:
+    """Raise UndeliveredError for a credential that has expired on its way."""
     if parts.clock() >= vended.credential.expires_at:
         raise UndeliveredError("the credential expired before it could be handed over")
-    deliver(vended)
 
 
 def settle(ledger: Ledger, lease_id: str) -> bool:

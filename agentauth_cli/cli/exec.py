@@ -32,7 +32,7 @@ from agentauth_cli.deliver.terminal import Terminal, shown
 from agentauth_cli.errors import AgentAuthError, StateError, UsageError
 from agentauth_cli.hardening import harden
 from agentauth_cli.model import ProviderType
-from agentauth_cli.vending import Asked, Parts, Vended, settle
+from agentauth_cli.vending import Asked, Parts, Vended, check_alive, settle
 from agentauth_cli.vending import vend as go
 from agentauth_cli.wiring import Wiring
 
@@ -166,10 +166,13 @@ def through(
     first, *rest = asked
 
     def deliver(one: Vended) -> None:
+        every = (*vended, one)
         if rest:
-            through(parts, rest, start, (*vended, one))
-        else:
-            start((*vended, one))
+            through(parts, rest, start, every)
+            return
+        for each in every:
+            check_alive(parts, each)  # the first was handed on before the last was minted
+        start(every)
 
     go(parts, first, deliver)
 

@@ -17,6 +17,7 @@ from agentauth_cli.errors import (
     PermissionDeniedError,
     StateError,
     Stopped,
+    UndeliveredError,
     UsageError,
 )
 from agentauth_cli.ledger import opening
@@ -128,6 +129,27 @@ def test_where_one_is_refused_nothing_starts_and_the_others_are_undelivered(worl
     assert [event for event, _ in world.happened()][-3:] == [
         *("vend.denied", "vend.failed", "vend.failed")
     ]
+
+
+def test_a_credential_that_expired_while_the_next_was_minted(world: World) -> None:
+    """SIGSTOP in between: every credential is judged once more before the command starts."""
+    now = [NOW]
+
+    class _Slow(_Broker):
+        def vend_credential(
+            self, principal: Principal, tool_request: ToolRequest
+        ) -> ProviderCredential:
+            made = super().vend_credential(principal, tool_request)
+            if tool_request.provider is PROVIDERS[0]:
+                return replace(made, expires_at=NOW + timedelta(seconds=30))
+            now[0] += timedelta(seconds=31)
+            return made
+
+    parts = replace(world.parts, clock=lambda: now[0], broker=lambda _tool: _Slow())
+    with pytest.raises(UndeliveredError, match="expired before it could be handed over"):
+        exec_.through(parts, [asked(one) for one in PROVIDERS[:2]], world.start)
+    assert world.started == []
+    assert [world.ledger.lease_state(one) for one in ("L1", "L2")] == ["undelivered"] * 2
 
 
 @pytest.mark.parametrize("failure", [CommandMissingError("x"), Stopped(15)])
