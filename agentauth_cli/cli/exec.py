@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,7 +93,7 @@ def declare(app: typer.Typer) -> None:
             )
         wiring = Wiring(say=screen.say, chosen=identity)
         stated = (resource, duration, estimate_tokens, estimate_cost, model, reason)
-        wanted = [replace(asked(wiring, tool, env, *stated), delivery="exec") for tool in tools]
+        wanted = [asked(wiring, tool, env, *stated, delivery="exec") for tool in tools]
         given = ExecInput(
             tuple(wanted), tuple(context.obj), tuple(inherit or ()), clean=clean, mask=not no_mask
         )

@@ -94,20 +94,15 @@ def asked(
     cost: str | None,
     model: str | None,
     reason: str | None,
+    delivery: str = "stdout",
 ) -> Asked:
     """Return what the options ask for. Raises UsageError, and what finding the tool raises."""
     seconds = _parsed("--duration", values.duration, duration)
     micro = _parsed("--estimate-cost", values.money, cost)
     if tokens is not None and tokens > values.MAX_INTEGER:
         raise UsageError("--estimate-tokens: too large")
-    found = wiring.tool(tool, environment)
-    shortest = wiring.broker(found).min_duration
-    if seconds is not None and seconds < shortest:
-        raise UsageError(
-            f"--duration {duration}: {found.provider} mints nothing shorter than {shortest} s",
-            hint=f"Ask for {shortest}s or more",
-        )
-    return Asked(found, Stated(seconds, tokens, micro, model, reason), resource)
+    stated = Stated(seconds, tokens, micro, model, reason)
+    return wiring.asked(tool, environment, stated, resource, delivery)
 
 
 def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
