@@ -12,18 +12,35 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from support.cloud import ROLE
+from support.issuer import signer
 from support.station import station
 from support.sts_server import StsServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from support.station import Station
 
 ROUNDS = 15
 BIN = Path(sys.argv[1])
 
 
-def once(command: list[str], environ: dict[str, str]) -> float:
+def federate(here: Station) -> None:
+    """Let a station mint with a token from a file instead of a key."""
+    ends = int(time.time()) + 3600
+    token = signer("ES256").token({"aud": "sts.amazonaws.com", "exp": ends})
+    (here.folder / "token").write_text(token)
+    config = (here.folder / "config" / "config.toml").read_text()
+    keyless = f'source = "web_identity"\ntoken_file = "{here.folder / "token"}"'
+    here.write("config.toml", config.replace('source = "profile:source"', keyless))
+
+
+def once(command: list[str], environ: Mapping[str, str]) -> float:
     """Return the seconds that a command takes; it has to succeed."""
     began = time.perf_counter()
     subprocess.run(command, env=environ, check=True, capture_output=True)
@@ -33,19 +50,23 @@ def once(command: list[str], environ: dict[str, str]) -> float:
 def main() -> None:
     """Time each command in turn, round by round, and print medians and ratios."""
     with tempfile.TemporaryDirectory() as folder, StsServer() as sts:
-        environ = dict(station(Path(folder), sts.url, sts.source).environ)
+        here = station(Path(folder) / "key", sts.url, sts.source)
+        keyless = station(Path(folder) / "token", sts.url, sts.source)
+        federate(keyless)
         program = str(BIN / "agentauth")
         commands = {
-            "python -c pass": [str(BIN / "python"), "-c", "pass"],
-            "agentauth version": [program, "version"],
-            "agentauth whoami": [program, "whoami"],
-            "agentauth check": [program, "check", ROLE],
-            "agentauth vend": [program, "vend", ROLE],
+            "python -c pass": (here, [str(BIN / "python"), "-c", "pass"]),
+            "agentauth version": (here, [program, "version"]),
+            "agentauth whoami": (here, [program, "whoami"]),
+            "agentauth check": (here, [program, "check", ROLE]),
+            "agentauth vend": (here, [program, "vend", ROLE]),
+            "  by web identity": (keyless, [program, "vend", ROLE]),
+            "agentauth exec": (here, [program, "exec", ROLE, "--", "/bin/true"]),
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for warm in (True, *[False] * ROUNDS):
-            for name, command in commands.items():
-                took = once(command, environ)
+            for name, (where, command) in commands.items():
+                took = once(command, where.environ)
                 if not warm:
                     times[name].append(took)
     bare = statistics.median(times["python -c pass"])
