@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -23,6 +24,7 @@ HEAD = 8
 
 _BREAKS = b"\r\n"
 _MASK = MASK.encode()
+_LINE = re.compile(rb"[^\r\n]+")
 
 
 def forms(secret: str) -> Iterator[bytes]:
@@ -100,9 +102,9 @@ class Mask:
         for start, end in cut:
             first, last = places[start], places[end - 1] + 1
             shown += chunk[passed:first]
-            if start or not self._hidden:
-                shown += _MASK
-            shown += bytes(byte for byte in chunk[first:last] if byte in _BREAKS)
+            hidden = _LINE.sub(_MASK, chunk[first:last])
+            goes_on = self._hidden and not first  # what the chunk before ended with
+            shown += hidden.removeprefix(_MASK) if goes_on else hidden
             passed = last
         return bytes(shown + chunk[passed:])
 

@@ -143,8 +143,9 @@ def test_a_secret_that_begins_within_the_beginning_of_another_is_hidden() -> Non
 
 
 def test_line_breaks_within_a_secret_stay() -> None:
-    """A mask does not move the lines of what is around it."""
-    assert Mask([KEY]).feed(f"{KEY[:9]}\r\n{KEY[9:]}\r\n.".encode()) == HIDDEN + b"\r\n\r\n."
+    """A mask does not move the lines of what is around it, and stands on each that it hides."""
+    shown = Mask([KEY]).feed(f"{KEY[:9]}\r\n{KEY[9:]}\r\n.".encode())
+    assert shown == HIDDEN + b"\r\n" + HIDDEN + b"\r\n."
     assert Mask([KEY]).feed(b"\n") == b"\n"
 
 
