@@ -19,7 +19,6 @@ from agentauth_cli.config import apikeys_file
 from agentauth_cli.deliver import stdout
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError, UnknownNameError, UsageError
-from agentauth_cli.hardening import harden
 from agentauth_cli.inbound import apikey, apikeys
 from agentauth_cli.inbound.apikey import ApiKey
 from agentauth_cli.model import KINDS
@@ -71,7 +70,6 @@ def declare(app: typer.Typer) -> None:
     ) -> None:
         """Make a key, and show it once."""
         wiring = Wiring(say=screen.say)
-        harden()
         given = CreateInput(
             name=_parsed("NAME", apikeys.subject, name),
             kind=_parsed("--kind", values.choice(*KINDS), kind),

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from agentauth_cli.cli import screen
 from agentauth_cli.cli import version as version_
 from agentauth_cli.errors import AgentAuthError, RecursionRefusedError, Stopped, UsageError
+from agentauth_cli.hardening import harden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,11 +93,12 @@ def run(arguments: Sequence[str]) -> int:
     given = _in_front(arguments)
     front = _front(given)
     as_json = "--json" in front
+    core = harden()  # whoever is asking, a secret may say so
     try:
         with _signals():
             _refuse_recursion()
             app = build(next((one for one in front if not one.startswith("-")), None))
-            return _called(app, given)
+            return _called(app, given, core)
     except AgentAuthError as failure:
         _trace("--debug" in front)
         screen.error(failure, as_json=as_json)
@@ -114,9 +116,9 @@ def run(arguments: Sequence[str]) -> int:
         return BUG
 
 
-def _called(app: typer.Typer, given: Sequence[str]) -> int:
+def _called(app: typer.Typer, given: Sequence[str], core: tuple[int, int]) -> int:
     try:
-        code = app(given, standalone_mode=False, prog_name=screen.NAME)
+        code = app(given, standalone_mode=False, prog_name=screen.NAME, obj=core)
     except OSError as error:
         if _HELP.isdisjoint(_front(given)):
             raise

@@ -30,7 +30,6 @@ from agentauth_cli.deliver.formats import secrets
 from agentauth_cli.deliver.mask import Mask
 from agentauth_cli.deliver.terminal import Terminal, shown
 from agentauth_cli.errors import AgentAuthError, StateError, UsageError
-from agentauth_cli.hardening import harden
 from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts, Vended, check_alive, settle
 from agentauth_cli.vending import vend as go
@@ -42,12 +41,15 @@ if TYPE_CHECKING:
 Tools = Annotated[list[str], typer.Argument(metavar="TOOL", help="Tools of config.toml.")]
 
 
+_COMMAND = "agentauth.command"
+
+
 class _WithCommand(TyperCommand):
     """A command line that ends where another begins: behind the first ``--``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # Typer's own Context is private
         end = args.index("--") if "--" in args else len(args)
-        ctx.obj = args[end + 1 :]
+        ctx.meta[_COMMAND] = args[end + 1 :]
         return super().parse_args(ctx, args[:end])
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -87,7 +89,8 @@ def declare(app: typer.Typer) -> None:
         The command stands behind `--`. Exit code, signals and terminal are its own. The leases end
         with it.
         """
-        if not context.obj:
+        command = context.meta[_COMMAND]
+        if not command:
             raise UsageError(
                 "there is no command", hint="Write it behind `--`: agentauth exec TOOL -- COMMAND"
             )
@@ -95,9 +98,9 @@ def declare(app: typer.Typer) -> None:
         stated = (resource, duration, estimate_tokens, estimate_cost, model, reason)
         wanted = [asked(wiring, tool, env, *stated, delivery="exec") for tool in tools]
         given = ExecInput(
-            tuple(wanted), tuple(context.obj), tuple(inherit or ()), clean=clean, mask=not no_mask
+            tuple(wanted), tuple(command), tuple(inherit or ()), clean=clean, mask=not no_mask
         )
-        raise typer.Exit(work(wiring, given, as_json=as_json))
+        raise typer.Exit(work(wiring, given, context.obj, as_json=as_json))
 
 
 @dataclass(frozen=True)
@@ -111,15 +114,16 @@ class ExecInput:
     mask: bool = True
 
 
-def work(wiring: Wiring, given: ExecInput, *, as_json: bool) -> int:
+def work(wiring: Wiring, given: ExecInput, core: tuple[int, int], *, as_json: bool) -> int:
     """Vend, run the command, settle the leases; return the command's exit code.
 
+    `core` are the limits of core dumps that the command gets back: those before ours.
     Raises UsageError for two tools of one provider, CommandMissingError, CommandUnusableError, and
     what vending raises.
     """
     check(given.asked)
     inherit = {*given.inherit, *wiring.settings.inherit}
-    core, parts = harden(), wiring.parts()
+    parts = wiring.parts()
     running: list[tuple[Sequence[Vended], Job]] = []
     with contextlib.ExitStack() as stack:
         empty = stack.enter_context(_empty_folder())

@@ -14,7 +14,6 @@ from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import UsageError
-from agentauth_cli.hardening import harden
 from agentauth_cli.inbound import session
 from agentauth_cli.inbound.jwt import MAX_TOKEN
 from agentauth_cli.inbound.login import DEFAULT
@@ -59,7 +58,6 @@ def declare(app: typer.Typer) -> None:
                 hint="`agentauth login --token-stdin < FILE`",
             )
         wiring = Wiring(say=screen.say)
-        harden()
         name = named(wiring, identity)
         log_in(wiring, LoginInput(name, "jwt" if token_stdin else "api_key"), as_json=as_json)
 

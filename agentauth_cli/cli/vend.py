@@ -24,7 +24,6 @@ from agentauth_cli.cli.options import (
 )
 from agentauth_cli.deliver import formats, stdout
 from agentauth_cli.errors import UsageError
-from agentauth_cli.hardening import harden
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.secret import MASK
 from agentauth_cli.tables import values
@@ -116,7 +115,6 @@ def work(wiring: Wiring, given: VendInput) -> None:
     """Vend, and write the credential in its format."""
     render = formats.named(given.format, given.asked.tool.provider)
     show = given.reveal or not screen.is_terminal(sys.stdout)
-    harden()
 
     def deliver(vended: Vended) -> None:
         if show:

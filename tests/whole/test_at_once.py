@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,6 +169,19 @@ def test_a_vend_leaves_no_core_dump(stalled: Station) -> None:
     process.communicate()
     (line,) = (one for one in limits.splitlines() if one.startswith("Max core file size"))
     assert line.split()[4] == "0"
+
+
+def test_no_command_leaves_a_core_dump(here: Station) -> None:
+    """Before the first secret exists: a key or a token may say who is asking, whatever is asked."""
+    script = (
+        "import resource, sys; from agentauth_cli.cli.app import run\n"
+        "most = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (most, most))\n"
+        "run([sys.argv[1]]); print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
+    )
+    for command in ("whoami", "status", "version"):
+        done = here.shell([sys.executable, "-c", script, command])
+        assert done.stdout.splitlines()[-1] == "0", done.stderr
 
 
 def test_the_second_of_two_first_uses_finds_the_ledger_of_the_first(here: Station) -> None:
