@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+import re
+from decimal import Context, Decimal
 from typing import Any
 
 MICRO = 1_000_000
 _MOST = Decimal(10**12)
+_PLACES = 30
+_WRITTEN = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?")
+_EXACT = Context(prec=100, traps=[])
+"""Ours, whatever the program's own context rounds to."""
 
 
 class Money(Decimal):
@@ -23,23 +28,27 @@ class Money(Decimal):
     def of(cls, amount: object) -> Money:
         """Return the amount of an int, float, str or Decimal.
 
-        Raises ValueError for what is none: NaN, infinite, negative, 10**12 or more, or not a
-        number.
+        Raises ValueError for what is none: NaN, infinite, negative, 10**12 or more, with more than
+        30 decimal places, or not a number.
         """
         if isinstance(amount, bool) or not isinstance(amount, int | float | str | Decimal):
             raise ValueError(f"an amount in USD is an int, float, str or Decimal, not {amount!r}")
-        try:
-            found = cls(str(amount))
-        except ArithmeticError:
-            raise ValueError(f"{amount!r} is no amount in USD") from None
-        if not found.is_finite() or found.is_signed() or found >= _MOST:
-            raise ValueError(f"an amount in USD is from 0 to less than 10**12, not {amount}")
+        text = str(amount)[:100]
+        if isinstance(amount, str) and not _WRITTEN.fullmatch(text):
+            raise ValueError(f"{text!r} is no amount in USD")
+        found = cls(text)
+        if not found.is_finite() or found < 0 or found >= _MOST:
+            raise ValueError(f"an amount in USD is from 0 to less than 10**12, not {text}")
+        if int(found.as_tuple().exponent) < -_PLACES:
+            raise ValueError(f"an amount in USD has {_PLACES} decimal places at most, not {text}")
         return found
 
     @classmethod
     def of_micro(cls, amount: int) -> Money:
         """Return so many micro-dollars."""
-        return cls(Decimal(amount) / MICRO)
+        from agentauth_cli.tables.values import dollars
+
+        return cls(dollars(amount))
 
     @property
     def micro(self) -> int:
@@ -54,16 +63,18 @@ class Money(Decimal):
         return Decimal.__hash__(self)
 
     def __add__(self, other: Any) -> Money:
-        return _money(Decimal.__add__(self, _exact(other)))
+        value = _exact(other)
+        return value if value is NotImplemented else Money(_EXACT.add(self, value))
 
-    def __radd__(self, other: Any) -> Money:
-        return _money(Decimal.__radd__(self, _exact(other)))
+    __radd__ = __add__
 
     def __sub__(self, other: Any) -> Money:
-        return _money(Decimal.__sub__(self, _exact(other)))
+        value = _exact(other)
+        return value if value is NotImplemented else Money(_EXACT.subtract(self, value))
 
     def __rsub__(self, other: Any) -> Money:
-        return _money(Decimal.__rsub__(self, _exact(other)))
+        value = _exact(other)
+        return value if value is NotImplemented else Money(_EXACT.subtract(value, self))
 
     def __eq__(self, other: object) -> bool:
         return Decimal.__eq__(self, _exact(other))
@@ -82,10 +93,7 @@ class Money(Decimal):
 
 
 def _exact(other: Any) -> Any:
-    """Return a float as the Decimal that it is written as, anything else as it is."""
-    return Decimal(repr(other)) if isinstance(other, float) else other
-
-
-def _money(result: Decimal) -> Money:
-    """Return a Decimal as Money; NotImplemented, for Python's own protocol, as it is."""
-    return result if result is NotImplemented else Money(result)
+    """Return a number as a Decimal, a float as what it is written as; else NotImplemented."""
+    if isinstance(other, float):
+        return Decimal(repr(other))
+    return Decimal(other) if isinstance(other, int | Decimal) else NotImplemented

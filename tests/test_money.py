@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+import operator
+from decimal import Context, Decimal, Inexact, localcontext
 from fractions import Fraction
 from typing import Any
 
@@ -44,7 +45,9 @@ def test_comparing() -> None:
     assert hash(spent) == hash(Decimal("0.3"))
 
 
-@pytest.mark.parametrize("amount", [0, 5, 0.02, "0.50", Decimal("1.25"), Money(3), 1e-7, "1e3"])
+@pytest.mark.parametrize(
+    "amount", [0, 5, 0.02, "0.50", Decimal("1.25"), Money(3), 1e-7, "1e3", -0.0, 1e-30]
+)
 def test_what_is_taken(amount: Any) -> None:
     """The library takes int, float, str, Decimal for money, through `str`."""
     assert Money.of(amount) == Decimal(str(amount))
@@ -54,7 +57,9 @@ def test_what_is_taken(amount: Any) -> None:
     "amount",
     [
         *(math.nan, math.inf, -math.inf, -1, -0.01, "-0", "NaN", "sNaN", "Infinity"),
-        *("", "1,5", "$1", 10**12, 1e309, True, None, b"1", [1], "1" * 400),
+        *("", "1,5", "$1", 10**12, 1e309, True, None, b"1", [1], "1" * 400, "0." + "1" * 400),
+        *("1e-999999999", "1e-31", "1e999", Decimal("1e-999999"), 1e-31, Decimal("1e-40")),
+        *("1_0", " 1 ", "\u0663", "+1", ".5", "5.", Decimal("NaN"), Decimal(-1)),
     ],
 )
 def test_what_is_refused(amount: Any) -> None:
@@ -67,6 +72,17 @@ def test_what_is_refused(amount: Any) -> None:
 def test_micro_dollars_are_exact(micro: int) -> None:
     """Integer micro-dollars there and back."""
     assert Money.of_micro(micro).micro == micro
+
+
+@given(AMOUNTS)
+def test_whatever_the_programs_own_context(micro: int) -> None:
+    """Amounts and sums are exact under a program's context that rounds, or traps what is not."""
+    with localcontext(Context(prec=3, traps=[Inexact])):
+        assert Money.of_micro(micro).micro == micro
+        assert (Money.of_micro(micro) + 0.000001).micro == micro + 1
+        assert (Money.of_micro(micro + 1) - 0.000001).micro == micro
+        assert (1 - Money("0.000001")).micro == 999_999
+        assert Money.of(f"{micro}e-6").micro == micro
 
 
 @given(st.decimals(0, 10**9, allow_nan=False, allow_infinity=False, places=40))
@@ -86,5 +102,8 @@ def test_how_it_shows_itself() -> None:
     """It formats as any Decimal."""
     assert f"${Money('0.5'):.2f}" == "$0.50"
     assert repr(Money("0.50")) == "Money('0.50')"
-    with pytest.raises(TypeError):
-        Money("1") + "1"
+    for operation in (operator.add, operator.sub):
+        with pytest.raises(TypeError):
+            operation(Money("1"), "1")
+        with pytest.raises(TypeError):
+            operation("1", Money("1"))

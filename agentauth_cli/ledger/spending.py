@@ -147,9 +147,11 @@ class Spending(Store):
 
     def spent(self, principal: str, provider: str, window: Window) -> Usage:
         """Return what a principal used at a provider in a window, itself or through an actor."""
+        # In halves: a sum of SQLite's own that is too large for it is an error.
         query = (
-            "SELECT sum(tokens), sum(cost) FROM usage WHERE {} = ? AND provider = ? "
-            "AND at >= ? AND at < ? {}"
+            "SELECT sum(tokens >> 32), sum(tokens & 4294967295), "
+            "sum(cost >> 32), sum(cost & 4294967295) "
+            "FROM usage WHERE {} = ? AND provider = ? AND at >= ? AND at < ? {}"
         )
         span = (micros(window.start), micros(window.end))
         tokens = cost = 0
@@ -159,8 +161,8 @@ class Spending(Store):
                 row = self.db.execute(
                     query.format(column, unless), (principal, provider, *span)
                 ).fetchone()
-            tokens += row[0] or 0
-            cost += row[1] or 0
+            tokens += ((row[0] or 0) << 32) + (row[1] or 0)
+            cost += ((row[2] or 0) << 32) + (row[3] or 0)
         return Usage(tokens, cost)
 
     def marks(self) -> dict[tuple[str, int], frozenset[Mark]]:
@@ -186,10 +188,13 @@ class Spending(Store):
             return [row[0] for row in self.db.execute(_PRINCIPALS)]
 
     def seen(self, principal: str) -> Principal | None:
-        """Return a principal as its newest record has it, None where no record names it."""
+        """Return a principal with kind and groups, by the newest record that tells them, or None.
+
+        Who acted for it then need not do so now.
+        """
         query = (
             "SELECT record FROM records WHERE json_extract(record, '$.principal') = ? "
-            "ORDER BY seq DESC LIMIT 1"
+            "AND json_extract(record, '$.kind') IS NOT NULL ORDER BY seq DESC LIMIT 1"
         )
         with self.reading():
             row = self.db.execute(query, (principal,)).fetchone()
@@ -199,9 +204,8 @@ class Spending(Store):
         return Principal(
             principal,
             principal.partition("/")[2],
-            kind=record.get("kind", "user"),
+            kind=record["kind"],
             groups=tuple(record.get("groups", ())),
-            actor=record.get("actor"),
         )
 
     def knows(self, principal: str) -> bool:
