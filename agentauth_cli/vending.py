@@ -333,6 +333,15 @@ def settle(ledger: Ledger, lease_id: str) -> bool:
     return ledger.settle(lease_id, {"event": "lease.settled", **lease_fields(lease)})
 
 
+def undelivered(ledger: Ledger, lease_id: str, why: str) -> None:
+    """Note that an issued credential never reached its caller after all. Raises StateError."""
+    lease = ledger.lease(lease_id)
+    if lease is not None:
+        reason = f"undelivered: {why}"
+        record = {"event": "vend.failed", **lease_fields(lease), "decision": Decision.DENY}
+        ledger.undelivered(lease_id, {**record, "reason": reason})
+
+
 class Trail:
     """What is known of a request so far, and what its failure leaves behind.
 

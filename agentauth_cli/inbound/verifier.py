@@ -79,6 +79,22 @@ class Verifier:
         """Return who a JWT stands for. Raises AuthenticationError, and what `keys` raises."""
         return verify(token, self.issuers, self.keys, self.clock())
 
+    def check_name(self, name: str) -> None:
+        """Raise AuthenticationError where no API key of this name is good any more."""
+        ledger, now = self.ledger(), self.clock()
+        refused = AuthenticationError(
+            f"there is no API key of the name {name}", reason="api_key_refused"
+        )
+        for key in self.api_keys():
+            if key.name == name:
+                try:
+                    apikey.principal(key, ledger.api_key(key.id).revoked_at, now)
+                except AuthenticationError as error:
+                    refused = error
+                else:
+                    return
+        raise refused
+
     def api_key(self, key: Secret) -> Principal:
         """Return who an API key stands for, and note that it was used.
 

@@ -45,7 +45,7 @@ def _environment(wiring: Wiring, account_id: object) -> str | None:
     """Return the environment of this account, else the default one; None where it has no AWS."""
     known = wiring.settings.environments
     for name, providers in known.items():
-        if providers.get(ProviderType.AWS, {}).get("account_id") == account_id:
+        if ProviderType.AWS in providers and providers["aws"]["account_id"] == account_id:
             return name
     default = wiring.environment(None)
     return default if ProviderType.AWS in known[default] else None

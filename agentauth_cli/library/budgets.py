@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 from agentauth_cli.errors import UsageError
+from agentauth_cli.library import amounts
+from agentauth_cli.library.amounts import provider_of
 from agentauth_cli.library.door import AgentAuth
 from agentauth_cli.library.principals import exact
 from agentauth_cli.model import Lease, Principal, ProviderType, Usage
 from agentauth_cli.money import Money
 from agentauth_cli.policy.charges import spent
+from agentauth_cli.policy.names import SHORT
 from agentauth_cli.policy.narrow import Tool
 from agentauth_cli.policy.windows import window
 
@@ -44,10 +48,8 @@ class BudgetTracker:
         """
         if period not in PERIODS:
             raise UsageError(f"period {period!r} is none of {', '.join(PERIODS)}", hint="")
-        named = _provider(provider)
+        named = provider_of(provider)
         with self._auth.wiring() as wiring:
-            from datetime import UTC
-
             wiring.ledger.settle_ended()
             span = window(PERIODS[period], wiring.clock(), UTC)
             found = wiring.ledger.spent(exact(wiring, principal_id), named, span)
@@ -69,12 +71,12 @@ class BudgetTracker:
         there is `AgentAuth.record_usage`: what was recorded here comes on top of its lease. Raises
         UsageError for what is no amount, UnknownNameError, ConfigError, StateError.
         """
-        usage = Usage(tokens, _micro(cost))
-        named = _provider(provider)
+        usage = Usage(amounts.tokens(tokens), amounts.micro(cost))
+        named = provider_of(provider)
         with self._auth.wiring() as wiring:
             who = exact(wiring, principal_id)
             seen = wiring.ledger.seen(who) or Principal(who, who.partition("/")[2])
-            used_by = Tool(tool, wiring.environment(environment), named, ())
+            used_by = Tool(_tool(tool), wiring.environment(environment), named, ())
             budgets = wiring.budgets()
 
             def charges(now: datetime) -> Sequence[Charge]:
@@ -87,15 +89,7 @@ class BudgetTracker:
             wiring.ledger.spend(whose, usage, charges, {})
 
 
-def _provider(name: ProviderType | str) -> ProviderType:
-    try:
-        return ProviderType(name)
-    except ValueError:
-        raise UsageError(f"{name!r} is none of {', '.join(ProviderType)}", hint="") from None
-
-
-def _micro(amount: object) -> int:
-    try:
-        return Money.of(amount).micro
-    except ValueError as error:
-        raise UsageError(str(error), hint="") from None
+def _tool(name: str) -> str:
+    if name != NO_TOOL and not SHORT.fullmatch(name):
+        raise UsageError(f"{name[:80]!r} is no name of a tool", hint="")
+    return name

@@ -13,25 +13,25 @@ from dataclasses import replace
 from datetime import UTC, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from agentauth_cli import vending
 from agentauth_cli.errors import (
+    AgentAuthError,
     AuthenticationError,
     PermissionDeniedError,
-    UndeliveredError,
-    UsageError,
 )
 from agentauth_cli.inbound.claims import LEEWAY
 from agentauth_cli.inbound.verifier import bare
 from agentauth_cli.ledger import records
 from agentauth_cli.ledger.memory import MemoryLedger
+from agentauth_cli.library import amounts
+from agentauth_cli.library import asking as asking_
 from agentauth_cli.library.decisions import DecisionPoint
+from agentauth_cli.library.handover import Handover
 from agentauth_cli.library.journal import AuditLog
 from agentauth_cli.library.pace import RateLimiter
 from agentauth_cli.model import ProviderType, Usage
-from agentauth_cli.money import Money
-from agentauth_cli.policy.charges import Stated
 from agentauth_cli.wiring import Wiring, utc_now
 
 if TYPE_CHECKING:
@@ -40,29 +40,13 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from typing import Any, Self, Unpack
 
+    from agentauth_cli.library.asking import Asking
     from agentauth_cli.model import PolicyDecision, Principal, ProviderCredential
     from agentauth_cli.ports import Clock, CredentialBroker
-    from agentauth_cli.vending import Asked, Parts, Vended
+    from agentauth_cli.vending import Parts
 
 _LEEWAY = timedelta(seconds=LEEWAY)
-
-
-class Asking(TypedDict, total=False):
-    """What a request may say besides principal and tool; all of it may be left out."""
-
-    environment: str
-    """Else AGENTAUTH_ENV, else the default one."""
-    resource: str
-    """A part of the tool's resource."""
-    duration: int
-    """Seconds."""
-    estimate_tokens: int
-    estimate_cost: float | str | Decimal
-    """USD."""
-    model: str
-    reason: str
-    presented: str
-    """What the principal was authenticated by: where web identity exchanges or reuses it."""
+_NONE = timedelta(0)
 
 
 class AgentAuth:
@@ -134,7 +118,7 @@ class AgentAuth:
             principal = vending.identify(
                 replace(
                     wiring.parts(),
-                    authenticate=lambda: wiring.verifier.authenticate(presented or ""),
+                    authenticate=lambda: wiring.verifier.authenticate(_text(presented)),
                 )
             )
             if not wiring.ledger.knows(principal.id):
@@ -148,7 +132,7 @@ class AgentAuth:
         A refusal of the policy is an answer; what stops a request otherwise is raised as by `vend`.
         """
         with self.wiring() as wiring:
-            asked = _asked(wiring, tool, asking)
+            asked = asking_.asked(wiring, tool, asking)
             try:
                 return vending.check(_parts(wiring, principal), asked).decision
             except PermissionDeniedError as refusal:
@@ -161,7 +145,9 @@ class AgentAuth:
 
         Raises the AgentAuthError of the step that refused.
         """
-        return self._vended(principal, tool, asking, lambda _: None)
+        with self.wiring(asking.get("presented")) as wiring:
+            asked = asking_.asked(wiring, tool, asking)
+            return vending.vend(_parts(wiring, principal), asked, lambda _: None).credential
 
     async def avend(
         self, principal: Principal, tool: str, **asking: Unpack[Asking]
@@ -169,28 +155,19 @@ class AgentAuth:
         """Do the same in a thread. The lease of a cancelled one says ``undelivered``."""
         import asyncio
 
-        gone = threading.Event()
-
-        def deliver(_vended: Vended) -> None:
-            if gone.is_set():
-                raise UndeliveredError("nobody waits for it any more", hint="")
-
+        handover = Handover(self._undelivered)
         try:
-            return await asyncio.to_thread(self._vended, principal, tool, asking, deliver)
+            return await asyncio.to_thread(
+                lambda: handover.give(self.vend(principal, tool, **asking))
+            )
         except asyncio.CancelledError:
-            gone.set()
+            handover.give_up()
             raise
 
-    def _vended(
-        self,
-        principal: Principal,
-        tool: str,
-        asking: Asking,
-        deliver: Callable[[Vended], None],
-    ) -> ProviderCredential:
-        with self.wiring(asking.get("presented")) as wiring:
-            asked = _asked(wiring, tool, asking)
-            return vending.vend(_parts(wiring, principal), asked, deliver).credential
+    def _undelivered(self, credential: ProviderCredential) -> None:
+        # Where that cannot be written it is held until its end, as any lease.
+        with contextlib.suppress(AgentAuthError), self.wiring() as wiring:
+            vending.undelivered(wiring.ledger, credential.lease, "nobody waits for it any more")
 
     @contextlib.contextmanager
     def lease(
@@ -222,7 +199,7 @@ class AgentAuth:
 
         `cost` in USD. Raises UsageError for what is no amount, StateError where there is no lease.
         """
-        usage = Usage(_tokens(tokens), _micro(cost))
+        usage = Usage(amounts.tokens(tokens), amounts.micro(cost))
         with self.wiring() as wiring:
             wiring.ledger.record_usage(credential.lease, usage, {})
 
@@ -233,7 +210,7 @@ class AgentAuth:
     ) -> CredentialBroker:
         """Return the broker of a provider in an environment: it mints, and does nothing else."""
         with self.wiring() as wiring:
-            return wiring.broker_of(ProviderType(provider), wiring.environment(environment))
+            return wiring.broker_of(amounts.provider_of(provider), wiring.environment(environment))
 
     @cached_property
     def pdp(self) -> DecisionPoint:
@@ -258,42 +235,26 @@ def _utc(clock: Clock) -> datetime:
     return now.astimezone(UTC)
 
 
+def _text(presented: object) -> str:
+    """Return what is presented; nothing of another type is good."""
+    if presented is None:
+        return ""
+    return presented if isinstance(presented, str) else " "
+
+
 def _parts(wiring: Wiring, principal: Principal) -> Parts:
     def authenticate() -> Principal:
+        """Return the principal, if what vouched for it still does."""
         ends = principal.expires_at
-        if ends is not None and wiring.clock() >= ends + _LEEWAY:
+        leeway = _LEEWAY if principal.auth == "jwt" else _NONE
+        if ends is not None and wiring.clock() >= ends + leeway:
             raise AuthenticationError(
                 "what vouched for the principal has expired",
                 reason="expired",
                 hint="Authenticate the caller anew",
             )
+        if principal.auth == "api_key":
+            wiring.verifier.check_name(principal.user_id)
         return principal
 
     return replace(wiring.parts(), authenticate=authenticate)
-
-
-def _asked(wiring: Wiring, tool: str, asking: Asking) -> Asked:
-    stated = Stated(
-        asking.get("duration"),
-        _tokens(asking.get("estimate_tokens")),
-        _micro(asking.get("estimate_cost")),
-        asking.get("model"),
-        asking.get("reason"),
-    )
-    return wiring.asked(tool, asking.get("environment"), stated, asking.get("resource"))
-
-
-def _tokens(count: int | None) -> int | None:
-    from agentauth_cli.tables import values
-
-    try:
-        return None if count is None else values.integer(count)
-    except ValueError as error:
-        raise UsageError(f"tokens: {error}", hint="") from None
-
-
-def _micro(amount: object) -> int | None:
-    try:
-        return None if amount is None else Money.of(amount).micro
-    except ValueError as error:
-        raise UsageError(str(error), hint="") from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from math import isfinite
 from typing import TYPE_CHECKING, Any, overload
 
 from agentauth_cli.errors import UsageError
@@ -13,13 +15,14 @@ from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.model import Principal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from agentauth_cli.model import Action, Resource
     from agentauth_cli.wiring import Wiring
 
 MAX_BYTES = 64 * 1024
+MAX_DEPTH = 32
 
 
 class AuditLog:
@@ -61,21 +64,31 @@ class AuditLog:
 
 def _plain(fields: Mapping[str, Any]) -> Any:
     """Return the fields as JSON has them."""
-    try:
-        text = json.dumps(dict(fields), default=_known, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"this cannot be recorded: {error}", hint="") from None
-    if len(text) > MAX_BYTES:
-        raise UsageError(f"a record holds {MAX_BYTES} bytes at most, not {len(text)}", hint="")
-    return json.loads(text)
+    found = _value(fields, 0)
+    size = len(json.dumps(found))
+    if size > MAX_BYTES:
+        raise UsageError(f"a record holds {MAX_BYTES} bytes at most, not {size}", hint="")
+    return found
 
 
-def _known(value: object) -> Any:
+def _value(value: Any, depth: int) -> Any:
+    """Return a value as JSON has it. Raises UsageError for what it cannot hold, or is too deep."""
+    if depth > MAX_DEPTH:
+        raise UsageError(f"this cannot be recorded: nested deeper than {MAX_DEPTH}", hint="")
     match value:
-        case Decimal():
+        case Enum():
+            return _value(value.value, depth)
+        case None | str() | bool() | int():
+            return value
+        case float() if isfinite(value):
+            return value
+        case Decimal() if value.is_finite():
             return str(value)
         case datetime() if value.tzinfo is not None:
             return stamp(value)
-        case Enum():
-            return value.value
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
+        case list() | tuple():
+            return [_value(one, depth + 1) for one in value]
+        case Mapping() if all(isinstance(key, str) for key in value):
+            return {key: _value(one, depth + 1) for key, one in value.items()}
+    why = f"this cannot be recorded: a {type(value).__name__}"
+    raise UsageError(why, hint="JSON has no form for it: keys are strings, times aware")

@@ -43,9 +43,10 @@ class RateLimiter:
 
 def _obligation(limit: Limit) -> Obligation:
     """Return a rate with the rule it comes from: none, for one that the program gives itself."""
-    if isinstance(limit, Obligation):
-        return limit
+    found, rule = (limit.value, limit.rule) if isinstance(limit, Obligation) else (limit, "")
     try:
-        return Obligation(values.rate(str(limit)), "")
-    except ValueError as error:
-        raise UsageError(str(error), hint="") from None
+        # A rate made by hand may have any period: what it is written as decides.
+        return Obligation(values.rate(found if isinstance(found, str) else str(found)), rule)
+    except (KeyError, ValueError):
+        why = f'{found!r} is no rate such as "30/minute" (second, minute, hour, day)'
+        raise UsageError(why, hint="") from None

@@ -23,3 +23,7 @@ class OpenAICredentialBroker:
         """Raise UnavailableError: this version mints for AWS alone."""
         del principal
         raise UnavailableError(f"the provider openai (tool {tool_request.tool_name})")
+
+    def preview(self, principal: Principal, tool_request: ToolRequest) -> NoReturn:
+        """Raise UnavailableError, as `vend_credential` does."""
+        self.vend_credential(principal, tool_request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,8 @@ from support.issuer import signer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from agentauth_cli import Secret
 
 ISSUER = "https://issuer.example"
 WHO = Principal("okta/alice", "alice", kind="agent")
@@ -124,11 +127,10 @@ def test_who_presents_a_token(believing: AgentAuth, agentauth_clock: FakeClock) 
         ("Basic eDp5", "presented_form"),
         ("Bearer x.y.z", "token_encoding"),
         ("aak_x", "api_key_form"),
+        (b"Bearer x", "presented_form"),
     ],
 )
-def test_who_presents_something_else(
-    believing: AgentAuth, presented: str | None, reason: str
-) -> None:
+def test_who_presents_something_else(believing: AgentAuth, presented: Any, reason: str) -> None:
     """Anything less is an AuthenticationError with a reason, and one record a minute."""
     for _ in range(3):
         with pytest.raises(AuthenticationError) as caught:
@@ -139,16 +141,23 @@ def test_who_presents_something_else(
     assert record["reason"].startswith(f"{reason}: ")
 
 
-def test_who_presents_an_api_key(believing: AgentAuth, agentauth_folder: Path) -> None:
-    """A key of ours stands for ``key/NAME``."""
+def an_api_key(folder: Path) -> Secret:
+    """Write apikeys.toml with one new key of build-7; return it."""
     key = apikey.make(secrets.choice)
     known = apikey.parse(key)
-    file = agentauth_folder / "apikeys.toml"
+    file = folder / "apikeys.toml"
     file.write_text(
         f'version = 1\n[[key]]\nid = "{known.id}"\nname = "build-7"\nkind = "agent"\n'
         f'hash = "{known.hash}"\ncreated = 2026-11-23T00:00:00Z\nexpires = 2027-01-01T00:00:00Z\n'
     )
     file.chmod(0o600)
+    return key
+
+
+def test_who_presents_an_api_key(believing: AgentAuth, agentauth_folder: Path) -> None:
+    """A key of ours stands for ``key/NAME``."""
+    key = an_api_key(agentauth_folder)
+    file = agentauth_folder / "apikeys.toml"
     for presented in (key.reveal(), f"Bearer {key.reveal()}"):
         assert believing.authenticate(presented).id == "key/build-7"
     file.unlink()
@@ -199,6 +208,17 @@ def test_in_any_environment(agentauth: AgentAuth) -> None:
         {"estimate_cost": float("nan")},
         {"estimate_cost": -1},
         {"estimate_cost": "much"},
+        {"estimate_cost": "1e-999999999"},
+        {"duration": 900.5},
+        {"duration": True},
+        {"duration": "1h"},
+        {"duration": float("nan")},
+        {"reason": object()},
+        {"reason": "x" * 4097},
+        {"resource": 7},
+        {"resource": "x" * 3_000_000},
+        {"model": "m" * 5_000_000},
+        {"environment": ["test"]},
     ],
 )
 def test_what_cannot_be_asked(agentauth: AgentAuth, asking: dict[str, Any]) -> None:
@@ -206,6 +226,44 @@ def test_what_cannot_be_asked(agentauth: AgentAuth, asking: dict[str, Any]) -> N
     with pytest.raises(UsageError):
         agentauth.vend(WHO, "s3_upload", **asking)
     assert events(agentauth) == []
+
+
+def test_a_slip_does_not_widen(agentauth: AgentAuth) -> None:
+    """What narrows must not be lost: a name that there is not is a TypeError."""
+    for call in (agentauth.vend, agentauth.check):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'resorce'"):
+            call(WHO, "s3_upload", resorce="s3://test/a")  # type: ignore[call-arg] # the slip
+    assert events(agentauth) == []
+
+
+def test_a_principal_of_a_revoked_key(believing: AgentAuth, agentauth_folder: Path) -> None:
+    """A service that keeps the principal of an API key gets nothing once the key is revoked."""
+    key = an_api_key(agentauth_folder)
+    who = believing.authenticate(key.reveal())
+    believing.vend(who, "s3_upload")
+    with believing.wiring() as wiring:
+        known = apikey.parse(key)
+        wiring.ledger.revoke_api_key(known.id, {"event": "apikey.revoked"})
+    with pytest.raises(AuthenticationError) as caught:
+        believing.vend(who, "s3_upload")
+    assert caught.value.reason == "api_key_revoked"
+    an_api_key(agentauth_folder)
+    believing.vend(who, "s3_upload")
+    (agentauth_folder / "apikeys.toml").unlink()
+    with pytest.raises(AuthenticationError, match="no API key of the name build-7"):
+        believing.vend(who, "s3_upload")
+
+
+def test_a_principal_of_an_expired_key(
+    believing: AgentAuth, agentauth_folder: Path, agentauth_clock: FakeClock
+) -> None:
+    """The leeway is for the clocks of issuers: a key of ours ends when it ends."""
+    who = believing.authenticate(an_api_key(agentauth_folder).reveal())
+    assert who.expires_at is not None
+    agentauth_clock.now = who.expires_at
+    with pytest.raises(AuthenticationError) as caught:
+        believing.vend(who, "s3_upload")
+    assert caught.value.reason == "expired"
 
 
 def test_refused_by_the_policy(agentauth: AgentAuth, agentauth_folder: Path) -> None:
@@ -377,7 +435,34 @@ def test_cancelled(agentauth: AgentAuth, agentauth_broker: FakeBroker) -> None:
     asyncio.run(give_up())  # waits for the thread, as every event loop does at its end
     failed = events(agentauth)[-1]
     assert failed["event"] == "vend.failed"
-    assert failed["reason"].startswith("undelivered: ")
+    assert failed["reason"] == "undelivered: nobody waits for it any more"
+    assert failed["tool"] == "s3_upload"
+
+
+def test_cancelled_at_any_moment(agentauth: AgentAuth) -> None:
+    """Either the caller has the credential, or the lease says that nobody has."""
+    moments = random.Random(1)  # noqa: S311 - any moments will do, the same ones each time
+    had: list[str] = []
+
+    async def one() -> None:
+        had.append((await agentauth.avend(WHO, "s3_upload")).lease)
+
+    async def many() -> None:
+        tasks = [asyncio.create_task(one()) for _ in range(40)]
+        for task in tasks:
+            await asyncio.sleep(moments.uniform(0, 0.01))
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(many())
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    issued = [record["lease"] for record in events(agentauth) if record["event"] == "vend.issued"]
+    with agentauth.wiring() as wiring:
+        states = {lease: wiring.ledger.lease_state(lease) for lease in issued}
+    assert {lease for lease, how in states.items() if how == "active"} == set(had)
+    assert {how for lease, how in states.items() if lease not in had} <= {"undelivered"}
 
 
 # -- threads, processes ------------------------------------------------------------------------

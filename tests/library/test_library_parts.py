@@ -12,6 +12,7 @@ import pytest
 from agentauth_cli import (
     Action,
     AgentAuth,
+    BudgetExceededError,
     BudgetTracker,
     Decision,
     Money,
@@ -134,6 +135,23 @@ def test_a_rate_of_the_programs_own(agentauth: AgentAuth, limit: str | Rate | Ob
     assert [one["event"] for one in records(agentauth)] == ["usage.recorded"] * 2
 
 
+@pytest.mark.parametrize(
+    "limit", [Rate(10, 300), Obligation("often", "r"), Obligation(None, "r"), Rate(-1, 60)]
+)
+def test_what_is_no_rate(agentauth: AgentAuth, limit: Rate | Obligation) -> None:
+    """A rate that has no form in a policy has none here."""
+    with pytest.raises(UsageError, match="is no rate such as"):
+        agentauth.rate_limiter.check("os/one", limit)
+
+
+def test_a_rate_in_words_with_a_rule(agentauth: AgentAuth) -> None:
+    """The rule of an obligation is told."""
+    for _ in range(2):
+        agentauth.rate_limiter.check("os/one", Obligation("2/day", "mine"))
+    with pytest.raises(RateLimitExceededError, match="rule mine permits 2/day"):
+        agentauth.rate_limiter.check("os/one", Obligation("2/day", "mine"))
+
+
 def test_all_rates_or_none(agentauth: AgentAuth) -> None:
     """One that is exhausted takes nothing from the others; none at all takes nothing."""
     limiter = agentauth.rate_limiter
@@ -165,6 +183,15 @@ def test_who_is_meant(agentauth: AgentAuth) -> None:
     check("os/alice", "9/day")
     named = [one["principal"] for one in records(agentauth) if one["event"] == "usage.recorded"]
     assert named == ["okta/alice", "os/alice"]
+
+
+@pytest.mark.parametrize("name", ["os/x\n\x1b[31m", "os/", "os/" + "x" * 1_000_000, "os/*", ""])
+def test_who_is_nobody(agentauth: AgentAuth, name: str) -> None:
+    """What no principal can be called is not taken for one, nor repeated whole."""
+    with pytest.raises(UnknownNameError) as caught:
+        agentauth.rate_limiter.check(name, "9/day")
+    assert len(caught.value.message) < 400
+    assert records(agentauth) == []
 
 
 def test_nobodys_subject_passes_for_anothers_id(agentauth: AgentAuth) -> None:
@@ -232,6 +259,55 @@ def test_recorded_spend_counts_on_budgets(
     agentauth.vend(WHO, "openai_chat")
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_every_report_counts_on_a_budget_by_group_or_kind(
+    agentauth: AgentAuth, agentauth_folder: Path, again: bool
+) -> None:
+    """What is recorded does not make the ledger forget what a principal is."""
+    write(
+        agentauth_folder,
+        "budgets.toml",
+        "".join(
+            f'[[budget]]\nid = "{name}"\nproviders = ["aws"]\nprincipals = ["{who}"]\nper = []\n'
+            'limits.day = { cost = "5.00" }\n'
+            for name, who in (("a", "kind:agent"), ("b", "group:okta/eng"))
+        ).join(("version = 1\n", "")),
+    )
+    config = agentauth_folder / "config.toml"
+    s3 = 'resource = "s3://test/*"'
+    config.write_text(config.read_text().replace(s3, f'{s3}\nallowance = {{ cost = "0" }}'))
+    known(agentauth, WHO)
+    tracker = BudgetTracker(agentauth)
+    for _ in range(3):
+        if again:
+            agentauth.rate_limiter.check(WHO.id, "100/day")
+        tracker.record(principal_id=WHO.id, provider="aws", cost="2.00")
+    with agentauth.wiring() as wiring:
+        assert list(wiring.ledger.counters().values()) == [(6_000_000, 0)] * 2
+    with pytest.raises(BudgetExceededError):
+        agentauth.vend(WHO, "s3_upload")
+
+
+def test_many_large_reports(agentauth: AgentAuth) -> None:
+    """A sum that SQLite's own would not hold is summed all the same."""
+    tracker = BudgetTracker(agentauth)
+    for _ in range(12):
+        tracker.record(principal_id="os/one", provider="aws", cost=999_999_999)
+    spent = tracker.get_spend(principal_id="os/one", provider="aws")
+    assert spent == 12 * 999_999_999
+
+
+@pytest.mark.parametrize(
+    "fields", [{"tokens": -400}, {"tokens": 1.5}, {"tokens": True}, {"tool": "a b"}]
+)
+def test_what_is_no_report(agentauth: AgentAuth, fields: dict[str, Any]) -> None:
+    """Bad input is a UsageError, and nothing is recorded."""
+    given: dict[str, Any] = {"principal_id": "os/one", "provider": "aws", "cost": 1, **fields}
+    with pytest.raises(UsageError):
+        BudgetTracker(agentauth).record(**given)
+    assert records(agentauth) == []
+
+
 @pytest.mark.parametrize("cost", [float("nan"), -1, "-1", float("inf"), "1e400", True, 1e12])
 def test_what_is_no_cost(agentauth: AgentAuth, cost: Any) -> None:
     """NaN, infinite, negative: refused, and nothing is recorded."""
@@ -288,6 +364,22 @@ def test_secrets_in_records_are_masked(agentauth: AgentAuth) -> None:
     assert records(agentauth)[0]["data"] == {"key": "••••", "deep": [{"x": "••••"}]}
 
 
+def test_how_deep_a_record_may_be(agentauth: AgentAuth) -> None:
+    """Thirty-two levels are enough for anybody, and lists count."""
+    found: Any = 1
+    for _ in range(31):
+        found = [found]
+    agentauth.audit_log.record({"x": found})
+    with pytest.raises(UsageError, match="nested deeper than 32"):
+        agentauth.audit_log.record({"x": [[found]]})
+
+
+def test_a_broker_that_there_is_not(agentauth: AgentAuth) -> None:
+    """Named with those that there are."""
+    with pytest.raises(UsageError, match="'azure' is none of aws"):
+        agentauth.broker("azure")
+
+
 def _deep() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for _ in range(100_000):
@@ -305,6 +397,10 @@ def _deep() -> dict[str, Any]:
         {"x": b"bytes"},
         {"x": "y" * 70_000},
         {("a",): 1},
+        {1: "a", "1": "b"},
+        {"x": {True: 1}},
+        {"x": Decimal("NaN")},
+        {"x": {1, 2}},
         _deep(),
     ],
 )

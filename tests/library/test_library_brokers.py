@@ -1,0 +1,119 @@
+"""Brokers made by hand, and the configuration in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from agentauth_cli import (
+    AWSCredentialBroker,
+    OpenAICredentialBroker,
+    Principal,
+    ProviderType,
+    ToolRequest,
+)
+from agentauth_cli.errors import ConfigError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHO = Principal("okta/alice", "alice")
+REQUEST = ToolRequest("s3_upload", ProviderType.AWS, "s3:PutObject", "arn:aws:s3:::b/*")
+CONFIG = """\
+version = 1
+default_environment = "{default}"
+
+[environments.dev.openai]
+project_id = "proj-dev"
+
+[environments.test.aws]
+account_id = "111111111111"
+role_arn_template = "arn:aws:iam::{{account_id}}:role/{{tool_name}}"
+region = "eu-west-1"
+
+[environments.prod.aws]
+account_id = "222222222222"
+role_arn_template = "arn:aws:iam::{{account_id}}:role/prod-{{tool_name}}"
+region = "eu-central-1"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of the configuration in force, where there is none yet."""
+    for name in ("CONFIG", "STATE", "DATA"):
+        monkeypatch.setenv(f"AGENTAUTH_{name}_DIR", str(tmp_path / name.lower()))
+    (tmp_path / "config").mkdir(0o700)
+    return tmp_path / "config"
+
+
+def write(folder: Path, text: str) -> None:
+    """Write config.toml."""
+    (folder / "config.toml").write_text(text)
+    (folder / "config.toml").chmod(0o600)
+
+
+def asked(broker: AWSCredentialBroker) -> tuple[object, str]:
+    """Return the role that a broker would assume, and where."""
+    preview = broker.preview(WHO, REQUEST)
+    return preview.parameters["RoleArn"], preview.endpoint
+
+
+def test_without_any_configuration(folder: Path) -> None:
+    """What it is given has to be enough."""
+    del folder
+    template = "arn:aws:iam::{account_id}:role/{tool_name}"
+    broker = AWSCredentialBroker(role_arn_template=template, account_id="333333333333")
+    role, endpoint = asked(broker)
+    assert role == "arn:aws:iam::333333333333:role/s3_upload"
+    assert endpoint == "https://sts.us-east-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("given", "role", "region"),
+    [
+        ({}, "222222222222:role/prod-s3_upload", "eu-central-1"),
+        ({"account_id": "111111111111"}, "111111111111:role/s3_upload", "eu-west-1"),
+        ({"account_id": "999999999999"}, "999999999999:role/prod-s3_upload", "eu-central-1"),
+        ({"region": "us-west-2"}, "222222222222:role/prod-s3_upload", "us-west-2"),
+    ],
+)
+def test_what_is_not_given_is_configured(
+    folder: Path, given: dict[str, str], role: str, region: str
+) -> None:
+    """That of the environment with this account, else of the default one."""
+    write(folder, CONFIG.format(default="prod"))
+    broker = AWSCredentialBroker(**given)
+    assert asked(broker) == (f"arn:aws:iam::{role}", f"https://sts.{region}.amazonaws.com")
+
+
+def test_a_default_environment_without_aws(folder: Path) -> None:
+    """It has nothing to give, which is no error of its own."""
+    write(folder, CONFIG.format(default="dev"))
+    with pytest.raises(ConfigError, match="no role to assume"):
+        AWSCredentialBroker().vend_credential(WHO, REQUEST)
+
+
+def test_a_configuration_that_does_not_load(folder: Path) -> None:
+    """Fail closed: it is not passed over."""
+    write(folder, "version = 2")
+    with pytest.raises(ConfigError):
+        AWSCredentialBroker(account_id="111111111111")
+
+
+def test_a_project() -> None:
+    """`OpenAICredentialBroker` can be made; this version vends for AWS alone, and says so."""
+    broker = OpenAICredentialBroker(project_id="proj-1")
+    request = ToolRequest("chat", ProviderType.OPENAI, "x", "proj-1")
+    with pytest.raises(UnavailableError, match="the provider openai"):
+        broker.vend_credential(WHO, request)
+    with pytest.raises(UnavailableError):
+        broker.preview(WHO, request)
+
+
+def test_it_mints_for_no_other_provider(folder: Path) -> None:
+    """A request for another provider is refused before any call."""
+    del folder
+    with pytest.raises(UsageError):
+        AWSCredentialBroker().vend_credential(WHO, ToolRequest("x", ProviderType.GCP))
