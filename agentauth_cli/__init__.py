@@ -5,8 +5,7 @@ The public names; each is loaded when it is first asked for, so that importing t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # the real one costs an import of typing
 if TYPE_CHECKING:
     from agentauth_cli.errors import (
         AgentAuthError,

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import agentauth_cli
+import agentauth_cli.testing
 
 HEAVY = (
     *("typer", "rich", "keyring", "boto3", "botocore", "google", "openai"),
@@ -30,7 +31,7 @@ def loaded(code: str) -> set[str]:
 def test_importing_it_costs_nothing() -> None:
     """`import agentauth_cli` imports none of the SDKs, and nothing of its own."""
     found = loaded("import agentauth_cli")
-    assert not found & set(HEAVY)
+    assert not found & {*HEAVY, "typing"}
     assert [name for name in found if name.startswith("agentauth_cli")] == ["agentauth_cli"]
 
 
@@ -38,6 +39,22 @@ def test_importing_it_costs_nothing() -> None:
 def test_no_name_brings_what_it_does_not_need(name: str) -> None:
     """A name is loaded lazily, and none of them loads an SDK before it is used."""
     assert not loaded(f"from agentauth_cli import {name}") & set(HEAVY)
+
+
+def test_the_plugin_costs_nothing() -> None:
+    """Pytest loads the plugin in every run of everybody: it brings pytest, and nothing of ours."""
+    found = loaded("import agentauth_cli.testing.plugin")
+    ours = {name for name in found if name.startswith("agentauth_cli")}
+    assert ours == {"agentauth_cli", "agentauth_cli.testing", "agentauth_cli.testing.plugin"}
+    assert not found & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", agentauth_cli.testing.__all__)
+def test_what_tests_need(name: str) -> None:
+    """Each fake is there by name, and nothing else is."""
+    assert getattr(agentauth_cli.testing, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        agentauth_cli.testing.Nothing  # noqa: B018 - asking is the test
 
 
 def test_every_name_is_there_once() -> None:
