@@ -10,6 +10,7 @@ AgentAuthError
 │   ├── UnavailableError
 │   ├── RecursionRefusedError
 │   ├── KeyringError
+│   │   └── KeyringSilentError
 │   └── OriginError
 ├── AuthenticationError             4  not logged in, expired, or the token was refused
 │   └── SourceCredentialError
@@ -148,6 +149,10 @@ class KeyringError(ConfigError):
         "Without one that is unlocked, use AGENTAUTH_TOKEN, AGENTAUTH_API_KEY"
         " or the identity of your CI"
     )
+
+
+class KeyringSilentError(KeyringError):
+    """The keyring did not answer in its time: it may still do what it was asked."""
 
 
 class OriginError(ConfigError):

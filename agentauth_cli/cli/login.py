@@ -6,11 +6,13 @@ import contextlib
 import os
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.leases import say_living
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import UsageError
@@ -20,11 +22,11 @@ from agentauth_cli.inbound.login import DEFAULT
 from agentauth_cli.ledger import records
 from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.secret import Secret
-from agentauth_cli.vending import identify
+from agentauth_cli.vending import identify, settle
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from agentauth_cli.inbound.login import Kept, Login
     from agentauth_cli.model import Principal
@@ -114,17 +116,23 @@ def show(identity: str, who: Principal, *, as_json: bool) -> None:
 
 
 def keep(wiring: Wiring, identity: str, login: Login, who: Principal) -> None:
-    """Keep a verified login, and write it down; what cannot be written down is not kept."""
-    wiring.sessions.keep(identity, login, who.id)
-    recorded = False
-    try:
-        known = records.principal(who, (), wiring.clock())
-        until = {"expires_at": stamp(who.expires_at)} if who.expires_at else {}
-        wiring.ledger.append({"event": "login", **known, "identity": identity, **until})
-        recorded = True
-    finally:
-        if not recorded:
-            wiring.sessions.forget(identity)
+    """Write a verified login down, and keep it: what cannot be written down changes nothing."""
+    known = records.principal(who, (), wiring.clock())
+    until = {"expires_at": stamp(who.expires_at)} if who.expires_at else {}
+    wiring.ledger.append({"event": "login", **known, "identity": identity, **until})
+    wiring.sessions.keep(identity, login, who.id, partial(leave, wiring, identity))
+
+
+def leave(wiring: Wiring, identity: str, principal: str) -> Sequence[str]:
+    """Write a logout down, and settle what the principal holds; return the ids of those leases.
+
+    Its credentials live on to their ends, which is said.
+    """
+    ledger = wiring.ledger
+    say_living(wiring, principal)
+    ledger.append({"event": "logout", "principal": principal, "identity": identity})
+    held = [one.id for one in ledger.leases(wiring.clock()) if one.principal == principal]
+    return [lease_id for lease_id in held if settle(ledger, lease_id)]
 
 
 def presented(what: str) -> Secret:

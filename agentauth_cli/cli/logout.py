@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from agentauth_cli.cli import screen
-from agentauth_cli.cli.leases import say_living
-from agentauth_cli.cli.login import named
+from agentauth_cli.cli.login import leave, named
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.errors import AgentAuthError, UsageError
 from agentauth_cli.inbound import session
 from agentauth_cli.inbound.login import DEFAULT
-from agentauth_cli.vending import settle
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 
 def declare(app: typer.Typer) -> None:
@@ -46,20 +45,17 @@ def declare(app: typer.Typer) -> None:
 
 
 def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None:
-    """Forget these identities, then settle the leases of their principals.
+    """Forget these identities, and settle the leases of their principals.
 
     Goes on where one cannot be forgotten, or the ledger not be written, and raises it at the end.
     """
     failed: list[AgentAuthError] = []
     gone = []
+    settled: list[str] = []
     for name in sorted(stored):
         with _noting(failed):
-            wiring.sessions.forget(name)
+            wiring.sessions.forget(name, partial(_left, wiring, name, settled))
             gone.append(name)
-    settled: list[str] = []
-    for name in gone:
-        with _noting(failed):
-            settled += _written_down(wiring, name, stored[name])
     if as_json:
         screen.out_json({"identities": gone, "settled": settled})
     elif not stored:
@@ -78,13 +74,9 @@ def _noting(failed: list[AgentAuthError]) -> Iterator[None]:
         failed.append(error)
 
 
-def _written_down(wiring: Wiring, identity: str, principal: str) -> Sequence[str]:
-    """Record the logout, and settle what the principal holds; return the ids of those leases.
-
-    Its credentials live on to their ends, which is said.
-    """
-    ledger = wiring.ledger
-    say_living(wiring, principal)
-    ledger.append({"event": "logout", "principal": principal, "identity": identity})
-    held = [one.id for one in ledger.leases(wiring.clock()) if one.principal == principal]
-    return [lease_id for lease_id in held if settle(ledger, lease_id)]
+def _left(wiring: Wiring, identity: str, settled: list[str], principal: str) -> None:
+    try:
+        settled += leave(wiring, identity, principal)
+    except AgentAuthError:
+        screen.say(f"identity {identity} is forgotten; log it out again, to have that written down")
+        raise

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, TypeVar
 
 from agentauth_cli import files
-from agentauth_cli.errors import KeyringError
+from agentauth_cli.errors import KeyringError, KeyringSilentError
 from agentauth_cli.secret import Secret
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ class Keyring:
     """The entries of ours in the keyring. `folder` is the state directory, for the lock.
 
     Every method raises KeyringError where there is no safe keyring, or it does not do what it
-    should within `seconds`; StateError where the lock cannot be had.
+    should; KeyringSilentError where that takes longer than `seconds`, and may yet be done;
+    StateError where the lock cannot be had.
     """
 
     def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
@@ -82,14 +83,16 @@ def _within(seconds: float, work: Callable[[], T]) -> T:
     if failed:
         raise failed[0] from None
     if not done:
-        raise KeyringError(f"the keyring did not answer within {seconds:.0f} s") from None
+        raise KeyringSilentError(f"the keyring did not answer within {seconds:.0f} s") from None
     return done[0]
 
 
 def _told(error: Exception) -> KeyringError:
     """Return what it means: its class says enough, its message may hold what was to be kept."""
-    from keyring.errors import InitError, KeyringLocked, NoKeyringError
-
+    try:
+        from keyring.errors import InitError, KeyringLocked, NoKeyringError
+    except ImportError:
+        return KeyringError("the library `keyring` cannot be loaded", hint="Install agentauth anew")
     match error:
         case KeyringLocked():
             return KeyringError("the keyring is locked")
@@ -97,6 +100,8 @@ def _told(error: Exception) -> KeyringError:
             return KeyringError("there is no keyring on this system")
         case InitError():
             return KeyringError("the keyring cannot be opened")
+        case TimeoutError():
+            return KeyringSilentError("the service behind the keyring did not answer")
     return KeyringError(f"the keyring failed with {type(error).__name__}")
 
 

@@ -3,8 +3,8 @@
 A login is used with the origins that it was stored for and no others: whoever can set
 AGENTAUTH_CONFIG_DIR could otherwise have the token sent to endpoints of their own.
 
-`Logins` raises AuthenticationError with the reason session_ended, the reasons of `session`, and
-those of what was stored.
+`Logins` raises AuthenticationError with the reason session_ended or session_other, the reasons of
+`session`, and those of what was stored.
 """
 
 from __future__ import annotations
@@ -108,7 +108,18 @@ class Logins:
 
         Raises AuthenticationError, OriginError, and what the verifier raises.
         """
-        login = self.sessions.get(name)
+        login, principal = self.sessions.get(name)
+        who = self._who(name, login)
+        if who.id != principal:
+            raise AuthenticationError(
+                f"identity {name} was kept for {principal}, and what the keyring holds for it is "
+                f"that of {who.id}",
+                reason="session_other",
+                hint=again(name),
+            )
+        return who
+
+    def _who(self, name: str, login: Login) -> Principal:
         if login.kind == "api_key":
             _check_origins(name, login, self._key_origins(login.secret))
             who = self.verifier.api_key(login.secret)
@@ -127,7 +138,7 @@ class Logins:
 
     def token(self, name: str) -> Secret | None:
         """Return the JWT that this identity is logged in with, None where it is an API key."""
-        login = self.sessions.get(name)
+        login, _ = self.sessions.get(name)
         if login.kind == "api_key":
             return None
         self._issuer(name, login)

@@ -2,22 +2,32 @@
 
 The note, in the state directory, holds names and principals and nothing secret. Without it the
 keyring is never touched; an entry that it tells of and that cannot be had is a failure, never
-nobody. Reasons: identity_unknown, session_missing, session_damaged, keyring_unavailable.
+nobody. What is under way is noted before the keyring is asked, and counts only once that has
+answered: whatever a keyring does later, or a process that is stopped does not do, gives nobody a
+login. Reasons: identity_unknown, session_unfinished, session_missing, session_damaged,
+keyring_unavailable.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from agentauth_cli import files
-from agentauth_cli.errors import AuthenticationError, KeyringError, StateError
+from agentauth_cli.errors import (
+    AgentAuthError,
+    AuthenticationError,
+    KeyringError,
+    KeyringSilentError,
+    StateError,
+)
 from agentauth_cli.inbound import login as logins
 from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.policy.names import SHORT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -27,6 +37,18 @@ if TYPE_CHECKING:
 NOTE = "identities.json"
 LIMIT = 1024 * 1024
 _LOCK_SECONDS = 120.0  # as long as somebody else may wait for the keyring
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """Principals by the name of the identity, and the names whose login is under way."""
+
+    principals: Mapping[str, str]
+    unfinished: frozenset[str]
+
+    def without(self, name: str) -> _Noted:
+        kept = {one: who for one, who in self.principals.items() if one != name}
+        return _Noted(kept, self.unfinished - {name})
 
 
 class Sessions:
@@ -41,28 +63,26 @@ class Sessions:
         self._keyring = keyring
 
     def principals(self) -> dict[str, str]:
-        """Return who is logged in: ids of principals by the name of the identity."""
-        path = self._folder / NOTE
-        content = files.read(path, limit=LIMIT, private=True)
-        if content is None:
-            return {}
-        try:
-            found = parse_object(content).get("identities")
-        except ValueError:
-            found = None
-        if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
-            raise StateError(
-                f"{path} does not tell who is logged in", hint="rm it, and log in again"
-            )
-        return found
+        """Return whose logins are stored: ids of principals by the name of the identity."""
+        return dict(self._noted().principals)
 
-    def get(self, name: str) -> Login:
-        """Return the login of an identity.
+    def get(self, name: str) -> tuple[Login, str]:
+        """Return the login of an identity, and as which principal it was kept.
 
         Raises AuthenticationError where it is not logged in, or its entry cannot be had.
         """
-        if name not in self.principals():
-            raise unknown(f"no identity {name} is stored", self.principals())
+        noted = self._noted()
+        if name not in noted.principals:
+            raise unknown(f"no identity {name} is stored", noted.principals)
+        if name in noted.unfinished:
+            raise AuthenticationError(
+                f"the login of identity {name} was not finished",
+                reason="session_unfinished",
+                hint=logins.again(name),
+            )
+        return self._entry(name), noted.principals[name]
+
+    def _entry(self, name: str) -> Login:
         try:
             entry = self._keyring.get(_entry(name))
         except KeyringError as error:
@@ -86,31 +106,65 @@ class Sessions:
                 hint=logins.again(name),
             ) from None
 
-    def keep(self, name: str, login: Login, principal: str) -> None:
-        """Keep a login, in place of one of the same name. Raises KeyringError; then nothing has.
+    def keep(self, name: str, login: Login, principal: str, left: Callable[[str], object]) -> None:
+        """Keep a login, in place of one of the same name.
 
-        Noted first: one that is cut short here is a failure at the next use, not nobody.
+        That of another principal is forgotten first, as by `forget`. Raises KeyringError; then
+        what is stored stays, except that one which may yet be replaced stands for nobody.
         """
         with self._locked():
-            before = self.principals()
-            self._note({**before, name: principal})
+            before = self._noted()
+            former = before.principals.get(name, principal)
+            if former != principal:
+                self._keyring.delete(_entry(name))
+                left(former)
+            others = before.without(name)
+            after = replace(others, principals={**others.principals, name: principal})
+            self._note(replace(after, unfinished=after.unfinished | {name}))
             try:
                 self._keyring.set(_entry(name), logins.written(login))
-            except KeyringError:
+            except KeyringSilentError:
+                raise
+            except AgentAuthError:
                 self._note(before)
                 raise
+            self._note(after)
 
-    def forget(self, name: str) -> None:
-        """Forget a login. Raises KeyringError where it may still be there; then it stays noted."""
+    def forget(self, name: str, left: Callable[[str], object]) -> None:
+        """Forget a login, if there is one; `left` gets its principal once the secret is gone.
+
+        Raises KeyringError where it may still be there, and what `left` raises: then it stays
+        noted, stands for nobody, and can be forgotten again.
+        """
         with self._locked():
-            self._keyring.delete(_entry(name))
-            self._note({one: who for one, who in self.principals().items() if one != name})
+            noted = self._noted()
+            if name in noted.principals:
+                self._keyring.delete(_entry(name))
+                left(noted.principals[name])
+                self._note(noted.without(name))
+
+    def _noted(self) -> _Noted:
+        path = self._folder / NOTE
+        content = files.read(path, limit=LIMIT, private=True)
+        if content is None:
+            return _Noted({}, frozenset())
+        try:
+            found = parse_object(content)
+        except ValueError:
+            found = {}
+        match {"unfinished": [], **found}:
+            case {"identities": dict(principals), "unfinished": list(unfinished)} if all(
+                isinstance(one, str) for one in (*principals.values(), *unfinished)
+            ):
+                return _Noted(principals, frozenset(unfinished))
+        raise StateError(f"{path} does not tell who is logged in", hint="rm it, and log in again")
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.lock(files.private_folder(self._folder) / f"{NOTE}.lock", _LOCK_SECONDS)
 
-    def _note(self, principals: Mapping[str, str]) -> None:
-        files.write(self._folder / NOTE, json.dumps({"identities": principals}).encode())
+    def _note(self, noted: _Noted) -> None:
+        fields = {"identities": noted.principals, "unfinished": sorted(noted.unfinished)}
+        files.write(self._folder / NOTE, json.dumps(fields).encode())
 
 
 def name(text: str) -> str:

@@ -24,11 +24,10 @@ from agentauth_cli.secret import Secret
 from agentauth_cli.wiring import Wiring, utc_now
 from support.clock import START
 from support.configs import config
-from support.keyrings import entries, use, variables
+from support.keyrings import entries, untold, use, variables
 from support.ledgers import lease, sound
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from agentauth_cli.ledger.sqlite import SQLiteLedger
@@ -65,6 +64,15 @@ def wiring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Parts:
     return _Parts({f"AGENTAUTH_{name}_DIR": str(tmp_path / name.lower()) for name in names})
 
 
+def lend(wiring: Wiring, name: str, principal: str, *, issued: bool = True) -> None:
+    """Give a principal a lease of an hour."""
+    made = lease(name, utc_now(), principal=principal)
+    wiring.ledger.reserve(made, lambda _: [], {"event": "vend.intent", "lease": name})
+    if issued:
+        active = replace(made, ends_at=utc_now() + timedelta(hours=1))
+        wiring.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+
+
 def told(capfd: pytest.CaptureFixture[str]) -> str:
     """Return what was printed, which holds no secret."""
     out, err = capfd.readouterr()
@@ -78,12 +86,51 @@ def keys(wiring: Wiring) -> list[Any]:
 
 
 def test_what_cannot_be_written_down_is_not_kept(wiring: _Parts, tmp_path: Path) -> None:
-    """A login without its audit record is none."""
+    """A login without its audit record is none, and the one before stays what it was."""
+    wiring.sessions.keep("x", LOGIN, "okta/alice", untold)
+    before = entries(tmp_path)
     wiring.broken.append("now")
-    with pytest.raises(StateError, match="the disk is full"):
+    for name, who in (("x", "bob"), ("x", "alice"), ("y", "bob")):
+        with pytest.raises(StateError, match="the disk is full"):
+            login.keep(wiring, name, LOGIN, Principal(f"okta/{who}", who))
+    assert wiring.sessions.get("x") == (LOGIN, "okta/alice")
+    assert wiring.sessions.principals() == {"x": "okta/alice"}
+    assert entries(tmp_path) == before
+
+
+def test_a_login_is_written_down_before_anybody_can_use_it(
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that is stopped has its record: there is none that can be used without."""
+    found: list[str] = []
+
+    def stopped(*_: object) -> None:
+        found.extend(json.loads(row.record)["event"] for row in wiring.ledger.records())
+        raise Stopped(2)
+
+    monkeypatch.setattr(wiring.sessions, "keep", stopped)
+    with pytest.raises(Stopped):
         login.keep(wiring, "x", LOGIN, Principal("okta/alice", "alice"))
-    assert wiring.sessions.principals() == {}
-    assert entries(tmp_path) == {}
+    assert found == ["login"]
+
+
+def test_a_login_over_somebody_elses_is_that_ones_logout(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Who was logged in before is logged out: recorded, and its leases settled."""
+    lend(wiring, "L1", "okta/alice")
+    lend(wiring, "L2", "okta/bob")
+    login.keep(wiring, "x", LOGIN, Principal("okta/alice", "alice"))
+    login.keep(wiring, "x", LOGIN, Principal("okta/bob", "bob"))
+    records = [json.loads(row.record) for row in wiring.ledger.records()][4:]
+    assert [(one["event"], one["principal"]) for one in records] == [
+        ("login", "okta/alice"),
+        ("login", "okta/bob"),
+        ("logout", "okta/alice"),
+        ("lease.settled", "okta/alice"),
+    ]
+    assert [one.id for one in wiring.ledger.leases(utc_now())] == ["L2"]
+    assert "lives on: L1 for " in told(capfd)
 
 
 def test_a_login_without_an_end_is_shown_and_recorded_without_one(
@@ -102,20 +149,10 @@ def test_a_logout_settles_the_leases_of_its_principal_alone(
     wiring: _Parts, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """`logout` settles its leases, and says which credentials live on; those of others stay."""
-    now = utc_now()
-
-    def lent(name: str, principal: str, ends: datetime, *, issued: bool = True) -> None:
-        made = lease(name, now, principal=principal)
-        wiring.ledger.reserve(made, lambda _: [], {"event": "vend.intent", "lease": name})
-        if issued:
-            active = replace(made, ends_at=ends)
-            wiring.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
-
-    hour = timedelta(hours=1)
-    lent("L1", "okta/alice", now + hour)
-    lent("L2", "okta/bob", now + hour)
-    lent("L3", "okta/alice", now + hour, issued=False)
-    wiring.sessions.keep("x", LOGIN, "okta/alice")
+    lend(wiring, "L1", "okta/alice")
+    lend(wiring, "L2", "okta/bob")
+    lend(wiring, "L3", "okta/alice", issued=False)
+    wiring.sessions.keep("x", LOGIN, "okta/alice", untold)
     logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
     out, err = capfd.readouterr()
     assert json.loads(out) == {"identities": ["x"], "settled": ["L1"]}
@@ -127,15 +164,23 @@ def test_a_logout_settles_the_leases_of_its_principal_alone(
 def test_a_logout_goes_on_where_the_ledger_cannot_be_written(
     wiring: _Parts, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It forgets what it can, and says what it could not do."""
+    """It forgets what it can, says what it could not do, and the next one makes up for it."""
+    lend(wiring, "L1", "okta/alice")
     for name in ("x", "y"):
-        wiring.sessions.keep(name, LOGIN, "okta/alice")
+        wiring.sessions.keep(name, LOGIN, "okta/alice", untold)
     wiring.broken.append("now")
     with pytest.raises(StateError, match="the disk is full"):
         logout.log_out(wiring, wiring.sessions.principals(), as_json=False)
-    assert "logged out: okta/alice, identity x" in told(capfd)
-    assert wiring.sessions.principals() == {}
+    again = "identity {} is forgotten; log it out again, to have that written down\n"
+    assert told(capfd) == again.format("x") + again.format("y")
     assert entries(tmp_path) == {}
+    wiring.broken.clear()
+    logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
+    assert told(capfd).startswith('{"identities": ["x", "y"], "settled": ["L1"]}\n')
+    assert wiring.sessions.principals() == {}
+    (*_, first, settled, second) = [json.loads(row.record) for row in wiring.ledger.records()]
+    events = [one["event"] for one in (first, settled, second)]
+    assert events == ["logout", "lease.settled", "logout"]
 
 
 def test_a_logout_goes_on_where_one_cannot_be_forgotten(
@@ -143,13 +188,13 @@ def test_a_logout_goes_on_where_one_cannot_be_forgotten(
 ) -> None:
     """One that may still be in the keyring stays noted, the others are forgotten."""
     for name in ("x", "y", "z"):
-        wiring.sessions.keep(name, LOGIN, f"okta/{name}")
+        wiring.sessions.keep(name, LOGIN, f"okta/{name}", untold)
     forget = wiring.sessions.forget
 
-    def but_y(name: str) -> None:
+    def but_y(name: str, left: Any) -> None:
         if name == "y":
             raise KeyringError("the keyring is locked")
-        forget(name)
+        forget(name, left)
 
     monkeypatch.setattr(wiring.sessions, "forget", but_y)
     with pytest.raises(KeyringError):

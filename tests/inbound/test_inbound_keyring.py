@@ -13,7 +13,7 @@ import keyring
 import pytest
 from keyring.backends import chainer, fail
 
-from agentauth_cli.errors import KeyringError, StateError
+from agentauth_cli.errors import KeyringError, KeyringSilentError, StateError
 from agentauth_cli.inbound.keyring import LOCK, SECONDS, Keyring
 from agentauth_cli.secret import Secret
 from support.keyrings import RELEASE, FileKeyring, ReadOnlyKeyring, entries, use, variables
@@ -186,6 +186,30 @@ def test_a_keyring_that_does_not_answer(ours: Any) -> None:
         assert refusals(ring) == {"the keyring did not answer within 0 s"}
     finally:
         RELEASE.set()
+
+
+def test_what_may_still_be_done_is_told_apart(ours: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer is no refusal: what was asked for may still be done."""
+    ring = ours()
+
+    def silent(*_: object) -> None:
+        raise TimeoutError("made-up-secret")
+
+    monkeypatch.setattr(FileKeyring, "get_password", silent)
+    with pytest.raises(KeyringSilentError, match="behind the keyring did not answer"):
+        ring.get("identity:x")
+
+
+def test_without_the_library_there_is_no_keyring(
+    ours: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An installation that lacks a part is a clear error, at once."""
+    ring = ours()
+    for name in [one for one in sys.modules if one.partition(".")[0] == "keyring"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(KeyringError, match="`keyring` cannot be loaded") as caught:
+        ring.get("identity:x")
+    assert caught.value.hint == "Install agentauth anew"
 
 
 def test_no_two_calls_at_once(ours: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from agentauth_cli.model import KeyState
 from agentauth_cli.secret import Secret
 from support.clock import START, FakeClock
 from support.issuer import signer
-from support.keyrings import use, variables
+from support.keyrings import untold, use, variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,7 @@ class World:
     def log_in(self, kind: Kept, secret: Secret, name: str = "x") -> Any:
         """Log in; return who that is."""
         login, who = self.logins.begin(kind, secret)
-        self.logins.sessions.keep(name, login, who.id)
+        self.logins.sessions.keep(name, login, who.id, untold)
         return who
 
     def refusal(self) -> AuthenticationError:
@@ -121,6 +122,22 @@ def test_a_login_stands_for_its_principal(world: World) -> None:
     assert who.expires_at == START + 8 * HOUR
     world.clock.advance(seconds=3600)
     assert world.logins.authenticate("x") == who
+
+
+def test_somebody_elses_entry_stands_for_nobody(world: World) -> None:
+    """What the keyring holds has to be of whom the note says, however it came there."""
+    world.log_in("jwt", token(), "x")
+    world.log_in("jwt", token(sub="bob"), "y")
+    file = world.folder.parent / "keyring.json"
+    found = json.loads(file.read_text())
+    found["agentauth identity:x"] = found["agentauth identity:y"]
+    file.write_text(json.dumps(found))
+    error = world.refusal()
+    assert error.reason == "session_other"
+    assert error.message == (
+        "identity x was kept for okta/alice, and what the keyring holds for it is that of okta/bob"
+    )
+    assert world.logins.authenticate("y").id == "okta/bob"
 
 
 def test_the_auth_time_of_the_token_comes_first(world: World) -> None:

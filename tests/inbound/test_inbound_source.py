@@ -23,7 +23,7 @@ from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
 from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.secret import Secret
 from support.issuer import signer
-from support.keyrings import use, variables
+from support.keyrings import untold, use, variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pat
         machine = logins(tmp_path / "state")
         for name in names:
             login, who = machine.begin("jwt", Secret(token(name)))
-            machine.sessions.keep(name, login, who.id)
+            machine.sessions.keep(name, login, who.id, untold)
         return tmp_path / "state"
 
     return log_in

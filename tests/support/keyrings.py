@@ -58,6 +58,10 @@ def _read(path: Path) -> dict[str, str]:
     return found
 
 
+def untold(_principal: str) -> None:
+    """Tell nobody who has left."""
+
+
 class FileKeyring(KeyringBackend):
     """Entries in a file, which two writers at once would spoil."""
 
@@ -135,3 +139,12 @@ class HangingKeyring(FileKeyring):
         """Wait."""
         RELEASE.wait()
         raise KeyringLocked(f"{service} {username} {password}")
+
+
+class SilentKeyring(FileKeyring):
+    """One that keeps what it is given, and does not say so until it is released."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Keep an entry, and wait."""
+        super().set_password(service, username, password)
+        RELEASE.wait()

@@ -16,7 +16,7 @@ import pytest
 
 from support.cloud import ROLE
 from support.issuer import IssuerServer, signer
-from support.keyrings import entries, with_keyring
+from support.keyrings import entries, variables, with_keyring
 from support.station import PROGRAM
 
 if TYPE_CHECKING:
@@ -211,6 +211,37 @@ def test_a_token_is_pasted_into_a_terminal_unseen(here: Station) -> None:
     assert said == b"paste the token and press Enter; it is not shown\n"
     assert shown.startswith(b"logged in as corp/build-7 (agent), identity default\n")
     assert b"eyJ" not in shown
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_a_login_that_is_stopped_while_the_keyring_writes(
+    here: Station, signum: signal.Signals
+) -> None:
+    """It is recorded, stands for nobody, neither for the OS account, and can be logged out."""
+    with IssuerServer(KEY.jwk()) as issuer:
+        here = configured(here, issuer.url)
+        silent = {**here.environ, **variables(here.folder, "SilentKeyring")}
+        with subprocess.Popen(
+            [PROGRAM, "login", "--token-stdin"],
+            env=silent,
+            cwd=here.folder,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as started:
+            assert started.stdin is not None
+            started.stdin.write(token(issuer.url).encode())
+            started.stdin.close()
+            while not entries(here.folder):
+                time.sleep(0.01)
+            started.send_signal(signum)
+            assert started.wait(60) != 0
+        assert here.events() == ["login"]
+        done = here.run("whoami")
+        assert (done.returncode, done.stdout) == (4, "")
+        assert "the login of identity default was not finished" in done.stderr
+    assert here.run("logout").stdout == "logged out: corp/build-7, identity default\n"
+    assert entries(here.folder) == {}
+    assert here.events() == ["login", "login.failed", "logout"]
 
 
 def test_whoever_does_not_want_to_ends_it(here: Station) -> None:
