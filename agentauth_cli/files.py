@@ -200,15 +200,13 @@ def write(path: Path, content: bytes, *, new: bool = False) -> None:
     followed, so that the file it leads to is replaced. With `new` a file that is there is an
     error. Raises StateError; then nothing has changed.
     """
+    target = behind_links(path)
     try:
-        target = path.resolve()
         temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _PRIVATE_FILE
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode
         )
-    except RuntimeError:  # what Python before 3.13 calls it
-        raise StateError(f"{path} cannot be written: its links lead in a circle") from None
     except OSError as error:
         raise StateError(f"{path} cannot be written: {error.strerror}") from None
     try:
@@ -227,6 +225,16 @@ def write(path: Path, content: bytes, *, new: bool = False) -> None:
     finally:
         with contextlib.suppress(OSError):  # renamed, or the disk takes nothing any more
             temporary.unlink()
+
+
+def behind_links(path: Path) -> Path:
+    """Return where a file is that is reached by this path. Raises StateError."""
+    try:
+        return path.resolve()
+    except RuntimeError:  # what Python before 3.13 calls it
+        raise StateError(f"{path} cannot be written: its links lead in a circle") from None
+    except OSError as error:
+        raise StateError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def sync_folder(path: Path) -> None:

@@ -33,7 +33,8 @@ def rewrite(
     import tomlkit
 
     places.make(path.parent)
-    with files.lock(path.with_name(f".{path.name}.lock")):
+    target = files.behind_links(path)  # the lock of all who reach it, by whichever link
+    with files.lock(target.with_name(f".{target.name}.lock")):
         # tomlkit would write what is added into a last line that has no end.
         text = read().removesuffix("\n") + "\n"
         document = tomlkit.parse(text)

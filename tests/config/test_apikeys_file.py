@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from agentauth_cli import files
 from agentauth_cli.config.apikeys_file import add, revoke
 from agentauth_cli.errors import ConfigError, StateError, UsageError
 from agentauth_cli.inbound.apikey import ApiKey
@@ -39,6 +40,26 @@ created = 2026-11-23T10:00:00Z
 def key(key_id: str = "k3v9x2ab", name: str = "build-7", **fields: Any) -> ApiKey:
     """Return a key of 90 days."""
     return ApiKey(key_id, name, "agent", HASH, START, START + timedelta(days=90), **fields)
+
+
+def test_two_folders_with_one_file_have_one_lock(tmp_path: Path) -> None:
+    """A file that two configurations are linked to is changed by one at a time."""
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    add(shared, key(), agree)
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / NAME).symlink_to(shared / NAME)
+
+    def taken(_: object) -> None:
+        with files.lock(shared / f".{NAME}.lock", 0.05):
+            """Nobody else holds it."""
+
+    with pytest.raises(StateError, match="held by another process"):
+        add(tmp_path / "one", key("00000001"), taken)
+    add(tmp_path / "other", key("00000002"), agree)
+    assert [one.id for one in found(shared)] == ["k3v9x2ab", "00000002"]
+    assert {one.name for one in (tmp_path / "one").iterdir()} == {NAME}
 
 
 def agree(_: object) -> None:
