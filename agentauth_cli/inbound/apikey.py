@@ -5,8 +5,8 @@ plain SHA-256 of it can be kept) and 6 of checksum, all of 0-9 A-Z a-z. The chec
 of everything before it: it finds typing errors and keeps nothing secret.
 
 `parse` raises AuthenticationError with the reason api_key_form or api_key_checksum, `principal`
-with api_key_unknown, api_key_refused, api_key_revoked or api_key_expired. An error names the public
-id at most, and only of a key whose checksum is right.
+with api_key_refused, api_key_revoked or api_key_expired. An error names the public id at most, and
+only of a key whose checksum is right; name and state only to whoever has the secret.
 """
 
 from __future__ import annotations
@@ -106,21 +106,16 @@ def parse(key: Secret) -> Presented:
 def find(presented: Presented, keys: Iterable[ApiKey]) -> ApiKey:
     """Return the key that is presented.
 
-    Raises AuthenticationError; an unknown id takes as long as a wrong secret.
+    Raises AuthenticationError; an unknown id takes as long as a wrong secret and is told as one: no
+    stranger learns which keys there are.
     """
     found = {key.id: key for key in keys}.get(presented.id)
     same = hmac.compare_digest(found.hash if found else _NOBODY, presented.hash)
-    if found is None:
+    if found is None or not same:
         raise AuthenticationError(
-            f"there is no API key {presented.id}",
-            reason="api_key_unknown",
-            hint="`agentauth apikey list` shows those that there are",
-        )
-    if not same:
-        raise AuthenticationError(
-            f"the secret is not that of API key {presented.id}",
+            f"there is no API key {presented.id} with that secret",
             reason="api_key_refused",
-            hint="Present the key that was shown when it was created",
+            hint="`agentauth apikey list` shows the ids; a key is shown once, when it is created",
         )
     return found
 

@@ -143,16 +143,18 @@ def test_an_unknown_id_and_a_wrong_secret_are_both_compared(
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     right, wrong = parse(drawn(1)), parse(drawn(2))
-    for keys, expected in (
-        ([], "api_key_unknown"),
-        ([entry(drawn(1), hash=wrong.hash)], "api_key_refused"),
-    ):
+    told = set()
+    for keys in ([], [entry(drawn(1), hash=wrong.hash)]):
         compared.clear()
         with pytest.raises(AuthenticationError) as caught:
             find(right, keys)
-        assert caught.value.reason == expected
-        assert right.id in caught.value.message
+        told.add((caught.value.reason, caught.value.message, caught.value.hint))
         assert compared == [(71, 71)]
+    ((reason, message, _),) = told  # nobody learns which of the two it was
+    assert (reason, message) == (
+        "api_key_refused",
+        f"there is no API key {right.id} with that secret",
+    )
 
 
 def test_an_expired_key() -> None:

@@ -163,7 +163,7 @@ def test_who_presents_an_api_key(believing: AgentAuth, agentauth_folder: Path) -
     file.unlink()
     with pytest.raises(AuthenticationError) as caught:
         believing.authenticate(key.reveal())
-    assert caught.value.reason == "api_key_unknown"
+    assert caught.value.reason == "api_key_refused"
 
 
 # -- vend --------------------------------------------------------------------------------------
