@@ -18,7 +18,7 @@ from agentauth_cli.cli.options import Json, Reason, identity_name
 from agentauth_cli.config import apikeys_file
 from agentauth_cli.deliver import stdout
 from agentauth_cli.deliver.formats import rfc3339
-from agentauth_cli.errors import AgentAuthError, UnknownNameError, UsageError
+from agentauth_cli.errors import AgentAuthError, StateError, UnknownNameError, UsageError
 from agentauth_cli.inbound import apikey, apikeys
 from agentauth_cli.inbound.apikey import ApiKey
 from agentauth_cli.model import KINDS
@@ -28,7 +28,7 @@ from agentauth_cli.tables.shape import did_you_mean
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from agentauth_cli.inbound.apikey import Presented
@@ -120,7 +120,7 @@ def make(wiring: Wiring, given: CreateInput, *, as_json: bool) -> None:
     """Make a key; file and ledger know of it before anybody has it."""
     secret = apikey.make(secrets.choice)
     key = _key(wiring, given, apikey.parse(secret))
-    record = _record(wiring, "apikey.created", key, "")
+    record = _record(wiring, "apikey.created", _fields(key), "")
 
     def agreed(keys: Sequence[ApiKey]) -> None:
         _refuse_double(wiring, given.name, keys)
@@ -133,7 +133,7 @@ def make(wiring: Wiring, given: CreateInput, *, as_json: bool) -> None:
         handed_over = True
     finally:
         if not handed_over:  # nobody is known to have it
-            _revoke(wiring, [key], "it could not be handed over")
+            _revoke(wiring, [_fields(key)], "it could not be handed over")
 
 
 def _hand_over(
@@ -206,41 +206,68 @@ def show(wiring: Wiring, *, as_json: bool) -> None:
 def end(wiring: Wiring, wanted: str, reason: str, *, as_json: bool) -> None:
     """Revoke the key of this id, else all keys of this name.
 
-    Raises UnknownNameError where there is none.
+    An id needs no file: the ledger keeps it, for the file that comes back. Raises UnknownNameError
+    where there is no such key, UsageError where the word is one key's id and another's name.
     """
-    keys = wiring.configuration.api_keys()
-    found = [one for one in keys if one.id == wanted] or [
-        one for one in keys if one.name == wanted and _state(wiring, one)[0] != "revoked"
-    ]
-    if not found:
-        known = [name for key in keys for name in (key.name, key.id)]
-        raise UnknownNameError(
-            f"there is no API key {wanted!r} to revoke{did_you_mean(wanted, known)}",
-            hint="`agentauth apikey list` shows those that there are",
-        )
+    found = _meant(wiring, wanted)
     _revoke(wiring, found, reason)
+    names = {key["id"]: key["name"] for key in found if "name" in key}
     if as_json:
-        screen.out_json({"revoked": [key.id for key in found]})
+        screen.out_json({"revoked": [key["id"] for key in found]})
     else:
         for key in found:
-            screen.out(f"API key {key.id} of key/{key.name} is revoked")
-    for name in {key.name for key in found}:
+            whose = f" of key/{key['name']}" if "name" in key else ""
+            screen.out(f"API key {key['id']}{whose} is revoked")
+    for name in set(names.values()):
         say_living(wiring, f"key/{name}")
 
 
-def _revoke(wiring: Wiring, keys: Sequence[ApiKey], reason: str) -> None:
+def _meant(wiring: Wiring, wanted: str) -> list[dict[str, Any]]:
+    """Return what is known of the keys that are meant, their ids at least."""
+    lasts = apikey.ID.fullmatch(wanted) is not None and wiring.store != "ephemeral"
+    try:
+        keys = wiring.configuration.api_keys()
+    except AgentAuthError as error:
+        if not lasts:
+            raise
+        screen.say(f"the file could not be read: {error.message}")
+        keys = ()
+    same = [one for one in keys if one.id == wanted]
+    named = [one for one in keys if one.name == wanted and _state(wiring, one)[0] != "revoked"]
+    if same and any(one not in same for one in named):
+        raise UsageError(
+            f"{wanted} is the id of one API key and the name of another",
+            hint="`agentauth apikey list` shows what else each is called",
+        )
+    if not same and not named:
+        known = [name for key in keys for name in (key.name, key.id)]
+        near = did_you_mean(wanted, known)
+        if not lasts:
+            raise UnknownNameError(
+                f"there is no API key {wanted!r} to revoke{near}",
+                hint="`agentauth apikey list` shows those that there are",
+            )
+        screen.say(f"apikeys.toml has no API key {wanted}{near}; it is revoked in the ledger alone")
+        return [{"id": wanted}]
+    return [_fields(key) for key in same or named]
+
+
+def _revoke(wiring: Wiring, keys: Sequence[Mapping[str, Any]], reason: str) -> None:
     """Revoke in the file at once, then in the ledger, which counts whatever file comes back.
 
-    Raises StateError where the ledger could not take it.
+    Raises StateError where the ledger could not take it, or would forget it.
     """
     try:
-        ids = [key.id for key in keys]
+        ids = [key["id"] for key in keys]
         apikeys_file.revoke(wiring.places.config, ids, wiring.clock())
     except AgentAuthError as error:
+        if wiring.store == "ephemeral":
+            why = f"the ledger is ephemeral, and the file could not be changed: {error.message}"
+            raise StateError(why, hint=error.hint) from None
         screen.say(f"the file could not be changed: {error.message}")
     for key in keys:
         record = _record(wiring, "apikey.revoked", key, reason)
-        wiring.ledger.revoke_api_key(key.id, record)
+        wiring.ledger.revoke_api_key(key["id"], record)
 
 
 def _state(wiring: Wiring, key: ApiKey) -> tuple[str, datetime | None]:
@@ -251,11 +278,11 @@ def _state(wiring: Wiring, key: ApiKey) -> tuple[str, datetime | None]:
     return "active" if wiring.clock() < key.expires else "expired", known.used_at
 
 
-def _record(wiring: Wiring, event: str, key: ApiKey, reason: str) -> dict[str, Any]:
+def _record(wiring: Wiring, event: str, key: Mapping[str, Any], reason: str) -> dict[str, Any]:
     return {
         "event": event,
         "principal": by(wiring),
-        "api_key": _fields(key),
+        "api_key": key,
         "user_reason": reason or None,
     }
 

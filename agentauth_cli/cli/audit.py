@@ -67,7 +67,7 @@ def line(record: Mapping[str, Any]) -> str:
     if "switch" in record:
         parts += ["→", *(record["switch"][key] for key in ("target", "name"))]
     if "api_key" in record:
-        parts += ["→", record["api_key"]["name"]]
+        parts += ["→", record["api_key"].get("name", record["api_key"]["id"])]
     if "expires_at" in record:
         left = datetime.fromisoformat(record["expires_at"]) - at
         parts.append(f"{round(left.total_seconds() / 60)}m")

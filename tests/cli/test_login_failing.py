@@ -14,10 +14,20 @@ import tomlkit
 
 from agentauth_cli.cli import apikey, login, logout
 from agentauth_cli.cli.apikey import CreateInput
+from agentauth_cli.cli.audit import line as tail
 from agentauth_cli.config import apikeys_file
 from agentauth_cli.config.reading import Configuration
 from agentauth_cli.deliver import stdout
-from agentauth_cli.errors import KeyringError, StateError, Stopped, UndeliveredError, UsageError
+from agentauth_cli.errors import (
+    ConfigError,
+    KeyringError,
+    StateError,
+    Stopped,
+    UndeliveredError,
+    UnknownNameError,
+    UsageError,
+)
+from agentauth_cli.inbound import apikeys
 from agentauth_cli.inbound.login import Login
 from agentauth_cli.model import Principal
 from agentauth_cli.secret import Secret
@@ -273,6 +283,71 @@ def test_a_name_revokes_all_that_have_it(wiring: _Parts) -> None:
     assert all(key.revoked for key in keys(wiring))
     ids = [json.loads(row.record)["api_key"]["id"] for row in wiring.ledger.records()]
     assert sorted(ids) == sorted([first.id, "00000000", first.id, "00000001"])
+
+
+def test_where_the_ledger_forgets_only_the_file_revokes(
+    wiring: _Parts, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """With an ephemeral ledger a key whose file cannot be changed is not revoked: exit 9."""
+    brief = _Parts({**wiring.environ, "AGENTAUTH_LEDGER": "ephemeral"})
+    apikey.make(brief, BUILD, as_json=False)
+    (key,) = keys(brief)
+    with pytest.raises(UnknownNameError, match="no API key '00000000'"):
+        apikey.end(brief, "00000000", "", as_json=False)
+    capfd.readouterr()
+
+    def closed(*_: object) -> None:
+        raise StateError("the folder is closed", hint="Open it")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apikeys_file, "revoke", closed)
+        with pytest.raises(StateError, match=r"ephemeral, and .*: the folder is closed") as caught:
+            apikey.end(brief, key.id, "leaked", as_json=False)
+    assert caught.value.hint == "Open it"
+    assert told(capfd) == ""
+    apikey.end(brief, key.id, "leaked", as_json=False)
+    assert keys(brief)[0].revoked is not None
+
+
+@pytest.mark.parametrize("damage", [None, "no TOML"])
+def test_an_id_is_revoked_without_its_file(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str], damage: str | None
+) -> None:
+    """The file may come back, or be mended: the ledger has the key revoked then."""
+    apikey.make(wiring, BUILD, as_json=False)
+    (key,) = keys(wiring)
+    file = wiring.places.config / apikeys.NAME
+    before = file.read_bytes()
+    file.unlink()
+    if damage:
+        file.write_text(damage)
+    with pytest.raises((UnknownNameError, ConfigError)):
+        apikey.end(wiring, "build-7", "", as_json=False)
+    capfd.readouterr()
+    apikey.end(wiring, key.id, "leaked", as_json=False)
+    said = told(capfd)
+    assert f"API key {key.id} is revoked\n" in said
+    assert f"apikeys.toml has no API key {key.id}; it is revoked in the ledger alone\n" in said
+    assert ("the file could not be read: " in said) == bool(damage)
+    (*_, record) = [json.loads(row.record) for row in wiring.ledger.records()]
+    assert (record["event"], record["api_key"]) == ("apikey.revoked", {"id": key.id})
+    assert key.id in tail(record)
+    file.write_bytes(before)
+    apikey.show(wiring, as_json=False)
+    assert " revoked\n" in told(capfd)
+
+
+def test_a_word_that_may_mean_two_keys_revokes_neither(wiring: _Parts) -> None:
+    """What is the id of one key and the name of another is exit 2; the rest tells them apart."""
+    apikey.make(wiring, BUILD, as_json=False)
+    (first,) = keys(wiring)
+    apikey.make(wiring, replace(BUILD, name=first.id), as_json=False)
+    with pytest.raises(UsageError, match="is the id of one API key and the name of another"):
+        apikey.end(wiring, first.id, "", as_json=False)
+    assert not any(key.revoked for key in keys(wiring))
+    apikey.end(wiring, keys(wiring)[1].id, "", as_json=False)
+    apikey.end(wiring, first.id, "", as_json=False)
+    assert all(key.revoked for key in keys(wiring))
 
 
 def test_standard_input_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
