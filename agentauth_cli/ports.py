@@ -162,6 +162,6 @@ class Ledger(Protocol):
         """Write one record."""
         ...
 
-    def append_thinned(self, peer: str, record: Record) -> None:
-        """Write the record, at most one a minute for a peer; the next says how many were not."""
+    def append_thinned(self, key: str, record: Record) -> None:
+        """Write the record, at most one a minute for a key; the next says how many were not."""
         ...

@@ -392,8 +392,12 @@ class Trail:
 
 
 def _record_refusal(parts: Parts, error: AuthenticationError) -> None:
+    """Write a refusal down, thinned by peer and reason: a service is one peer for all its callers.
+
+    The reasons are so many and no more, so that a flood stays as thin.
+    """
     record = {"event": "login.failed", "reason": f"{error.reason}: {error.message}"}
-    parts.ledger().append_thinned(parts.peer, {**record, "peer": parts.peer})
+    parts.ledger().append_thinned(f"{parts.peer}: {error.reason}", {**record, "peer": parts.peer})
 
 
 def _reason(error: BaseException) -> str:

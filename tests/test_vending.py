@@ -238,6 +238,20 @@ def test_a_failed_login_is_recorded_once_a_minute(world: World) -> None:
     assert failed[0]["peer"] == "uid 1000"
 
 
+def test_one_noisy_caller_hides_no_other_reason(world: World) -> None:
+    """Refusals are thinned by peer and reason: all callers of a service are one peer."""
+    for reason in ("expired", "signature", "expired", "signature"):
+
+        def refuse(reason: str = reason) -> Principal:
+            raise AuthenticationError("no", reason=reason)
+
+        world.change(authenticate=refuse)
+        world.refused(AuthenticationError)
+    failed = world.records()
+    assert [one["reason"] for one in failed] == ["expired: no", "signature: no"]
+    assert {one["peer"] for one in failed} == {"uid 1000"}
+
+
 def test_a_policy_that_does_not_load_is_told_before_anybody_is_asked(world: World) -> None:
     """Where several hold, the first of 2, 3, 4, … is given."""
 

@@ -165,15 +165,15 @@ class SQLiteLedger(Spending, Remembering):
         with self.step() as now:
             self.write(record, now)
 
-    def append_thinned(self, peer: str, record: Record) -> None:
-        """Write the record, at most one a minute for a peer; `count` is how many it stands for."""
+    def append_thinned(self, key: str, record: Record) -> None:
+        """Write the record, at most one a minute for a key; `count` is how many it stands for."""
         with self.step() as now:
             query = "SELECT recorded_at, unrecorded FROM refusals WHERE peer = ?"
-            recorded, unrecorded = self.db.execute(query, (peer,)).fetchone() or (0, 0)
+            recorded, unrecorded = self.db.execute(query, (key,)).fetchone() or (0, 0)
             if 0 <= micros(now) - recorded < _MINUTE:
-                row = (peer, recorded, unrecorded + 1)
+                row = (key, recorded, unrecorded + 1)
             else:
-                row = (peer, micros(now), 0)
+                row = (key, micros(now), 0)
                 self.write({**record, "count": unrecorded + 1}, now)
             self.db.execute("INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)", row)
 
