@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
 import sys
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +37,7 @@ BEFORE = ("AGENTAUTH_TOKEN", "AGENTAUTH_TOKEN_FILE", "AGENTAUTH_API_KEY")
 """What comes before any login."""
 
 _END_OF_TRANSMISSION = b"\x04"  # Ctrl-D
+_PAUSE = 0.1  # seconds: whatever pastes is faster
 _LONGEST = MAX_TOKEN + len("\r\n") + 1  # one more, so that a longer one is seen to be
 
 
@@ -157,17 +160,30 @@ def _piped() -> bytes:
 
 
 def _typed(what: str) -> bytes:
-    """Read a line from the terminal without showing it, also one of more than 4,095 bytes."""
+    """Read a line from the terminal without showing it, also one of more than 4,095 bytes.
+
+    All of a paste is read, also where it is too long or has more lines: the rest would be the
+    shell's, which shows and runs it.
+    """
     screen.say(f"paste the {what} and press Enter; it is not shown")
     content = b""
-    with _silent_terminal():
-        while len(content) < _LONGEST and (more := os.read(0, 1)) not in {
-            b"",
-            b"\n",
-            _END_OF_TRANSMISSION,
-        }:
-            content += more
+    with _not_stopped(), _silent_terminal():
+        while (more := os.read(0, 1)) not in {b"", b"\n", _END_OF_TRANSMISSION}:
+            if len(content) < _LONGEST:
+                content += more
+        while select.select([0], [], [], _PAUSE)[0] and os.read(0, _LONGEST):
+            """What comes right behind the line is of the same paste."""
     return content
+
+
+@contextlib.contextmanager
+def _not_stopped() -> Iterator[None]:
+    """Let Ctrl-Z do nothing: a shell that brings us back makes the terminal show again."""
+    before = signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 @contextlib.contextmanager

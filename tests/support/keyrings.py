@@ -73,14 +73,18 @@ class FileKeyring(KeyringBackend):
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Keep an entry."""
-        found = _read(self._path)
-        self._path.write_text(json.dumps({**found, f"{service} {username}": password}))
+        self._write({**_read(self._path), f"{service} {username}": password})
 
     def delete_password(self, service: str, username: str) -> None:
         """Forget an entry."""
         found = _read(self._path)
         del found[f"{service} {username}"]
-        self._path.write_text(json.dumps(found))
+        self._write(found)
+
+    def _write(self, found: dict[str, str]) -> None:
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(found))
+        new.replace(self._path)
 
     @property
     def _path(self) -> Path:

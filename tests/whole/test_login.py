@@ -8,15 +8,18 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from support import absent
 from support.cloud import ROLE
 from support.issuer import IssuerServer, signer
 from support.keyrings import entries, variables, with_keyring
+from support.person import BASH, Person
 from support.station import PROGRAM
 
 if TYPE_CHECKING:
@@ -242,6 +245,32 @@ def test_a_login_that_is_stopped_while_the_keyring_writes(
     assert here.run("logout").stdout == "logged out: corp/build-7, identity default\n"
     assert entries(here.folder) == {}
     assert here.events() == ["login", "login.failed", "logout"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (b"eyJ" + b"S" * 40_000, b"longer than 16384 bytes"),
+        (b"eyJSSSS\n" + b"SSSS" * 5_000, b"not authenticated"),
+        (b"eyJSSSS\x1aSSSS", b"not authenticated"),
+    ],
+)
+def test_nothing_of_a_paste_is_left_to_the_shell(here: Station, keys: bytes, said: bytes) -> None:
+    """However long, of however many lines, with Ctrl-Z in it: no shell shows or runs any of it."""
+    absent.program("bash")
+    here = configured(here, "https://issuer.example")
+    with Person(BASH, here.environ, here.folder) as person:
+        person.sees("READY> ")
+        person.type(f"{PROGRAM} login --token-stdin\n")
+        person.sees("it is not shown")
+        while person.settings()[3] & termios.ECHO:
+            time.sleep(0.01)
+        threading.Thread(target=person.type, args=(keys + b"\n",), daemon=True).start()
+        person.sees("READY> ")
+        person.type("exit\n")
+        person.ends()
+    assert said in person.seen
+    assert b"SSSS" not in person.seen
 
 
 def test_whoever_does_not_want_to_ends_it(here: Station) -> None:
