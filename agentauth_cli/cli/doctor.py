@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -12,6 +13,8 @@ from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.cli.preview import goes_round
 from agentauth_cli.errors import AgentAuthError
+from agentauth_cli.inbound.jwt import opened
+from agentauth_cli.inbound.source import token_of
 from agentauth_cli.model import Principal, ProviderType
 from agentauth_cli.outbound.aws import AUDIENCE
 from agentauth_cli.outbound.aws_source import check_source, profile_of
@@ -19,6 +22,7 @@ from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from agentauth_cli.inbound.provider_token import ProviderTokens
 
@@ -26,6 +30,17 @@ SICK = 1
 _PROTECTION = "a seat belt, not a wall: agents and agentauth share one account"
 _NOBODY = Principal("os/doctor", "doctor", auth="os")
 """For whom a token file is read: it holds the same for everybody."""
+
+_PARTS: Mapping[str, Callable[[Wiring], object]] = MappingProxyType(
+    {
+        "policy": lambda wiring: wiring.configuration.policy(),
+        "budgets": lambda wiring: wiring.budgets(),
+        "kill switches": lambda wiring: wiring.configuration.switches(),
+        "API keys": lambda wiring: wiring.configuration.api_keys(),
+        "logins": lambda wiring: wiring.sessions.principals(),
+        "ledger": lambda wiring: wiring.ledger,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +78,8 @@ def _show(one: Finding) -> None:
 def work(wiring: Wiring) -> Iterator[Finding]:
     """Look at everything; what cannot be looked at is a finding too. Nothing is fetched."""
     yield from _configuration(wiring)
-    for about, look in (
-        ("policy", wiring.configuration.policy),
-        ("budgets", wiring.budgets),
-        ("kill switches", wiring.configuration.switches),
-        ("API keys", wiring.configuration.api_keys),
-        ("ledger", lambda: wiring.ledger),
-    ):
-        yield _tried(about, look)
+    for about, look in _PARTS.items():
+        yield _tried(about, partial(look, wiring))
     yield Finding("ok", "protection", _PROTECTION)
     try:
         environments = wiring.settings.environments
@@ -104,15 +113,37 @@ def _provider(
     about = f"environments.{environment}.{provider}"
     tokens = wiring.tokens(environment, provider)
     if tokens is not None:
-        audience = entry["audience"] or (AUDIENCE if provider == ProviderType.AWS else "")
+        audience = entry["audience"] or _audience(provider, entry)
         yield from _bypasses(wiring, about, provider, audience, tokens)
-        if tokens.token_file is not None and audience:
-            good = f"{tokens.token_file} holds a token for {audience}"
-            look = partial(tokens.token_for, _NOBODY, audience)
-            yield _tried(f"{about}.token_file", look, good)
+        if tokens.token_file is not None:
+            yield _token_file(f"{about}.token_file", tokens.token_file, audience, tokens)
     elif provider == ProviderType.AWS:
         source = entry["source"]
         yield _tried(about, lambda: check_source(profile_of(source)), f"source {source}")
+
+
+def _audience(provider: str, entry: Mapping[str, Any]) -> str:
+    """Return whom a token is for where the environment does not say it; empty: not known."""
+    match provider:
+        case ProviderType.AWS:
+            return AUDIENCE
+        case ProviderType.GCP if entry["workload_identity_provider"]:
+            return f"https:{entry['workload_identity_provider']}"
+        case ProviderType.HUGGINGFACE:
+            return "https://huggingface.co"
+    return ""
+
+
+def _token_file(about: str, path: Path, audience: str, tokens: ProviderTokens) -> Finding:
+    """Look at a token file, for the audience that its token has to have where that is known."""
+    if audience:
+        look = partial(tokens.token_for, _NOBODY, audience)
+        return _tried(about, look, f"{path} holds a token for {audience}")
+    found = _tried(about, lambda: opened(token_of(str(path)).reveal()))
+    if found.state != "ok":
+        return found
+    hint = "Set `audience` of the environment's provider, which its token has to be for"
+    return Finding("warning", about, f"{path} holds a token, for whom is not compared", hint)
 
 
 def _bypasses(

@@ -10,8 +10,10 @@ import tomlkit
 from agentauth_cli.cli.doctor import Finding, work
 from agentauth_cli.config import places
 from agentauth_cli.config.places import Places
+from agentauth_cli.inbound.session import NOTE
 from agentauth_cli.wiring import Wiring
 from support.configs import config
+from support.issuer import signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +66,82 @@ def test_a_provider_without_a_source_to_look_at_is_passed_over(
         "budgets",
         "kill switches",
         "API keys",
+        "logins",
         "ledger",
         "protection",
         "environments.dev.aws",
     ]
     wiring.ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("variable", "sick"),
+    [
+        (
+            "AGENTAUTH_CONFIG_DIR",
+            {"configuration", "policy", "budgets", "kill switches", "API keys", "ledger"},
+        ),
+        ("AGENTAUTH_STATE_DIR", {"budgets", "logins", "ledger"}),
+    ],
+)
+def test_a_folder_that_is_not_known_is_a_finding(
+    tmp_path: Path, environ: dict[str, str], variable: str, sick: set[str]
+) -> None:
+    """What cannot be looked at is a finding too, and the rest is looked at all the same."""
+    write(tmp_path / "config", tomlkit.dumps(config()))
+    found = list(work(Wiring({**environ, variable: ""})))
+    assert {one.about for one in found if one.state == "sick"} == sick
+    assert {one.message for one in found if one.state == "sick"} == {f"{variable} is set and empty"}
+    assert "protection" in {one.about for one in found}
+
+
+def test_a_note_of_logins_that_cannot_be_read(tmp_path: Path, environ: dict[str, str]) -> None:
+    """identities.json is looked at: where it is damaged nobody is anybody."""
+    write(tmp_path / "config", tomlkit.dumps(config()))
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "state" / NOTE).write_text("garbage")
+    wiring = Wiring(environ)
+    (one,) = [one for one in work(wiring) if one.state == "sick"]
+    assert (one.about, one.hint) == ("logins", "rm it, and log in again")
+    wiring.ledger.close()
+
+
+GOOGLE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/o"
+
+
+@pytest.mark.parametrize(
+    ("provider", "entry", "audience"),
+    [
+        (
+            "gcp",
+            {"project": "p", "source": "web_identity", "workload_identity_provider": GOOGLE},
+            f"https:{GOOGLE}",
+        ),
+        ("gcp", {"project": "p", "source": "web_identity"}, ""),
+        ("openai", {"project_id": "p", "source": "web_identity"}, ""),
+        ("openai", {"project_id": "p", "source": "web_identity", "audience": "o"}, "o"),
+        ("huggingface", {"namespace": "a", "source": "oidc"}, "https://huggingface.co"),
+    ],
+)
+def test_the_token_file_of_any_provider_is_read(
+    tmp_path: Path, environ: dict[str, str], provider: str, entry: dict[str, str], audience: str
+) -> None:
+    """A token has to be there and for the provider, as far as that is known."""
+    about = f"environments.dev.{provider}.token_file"
+    entry = {**entry, "token_file": "token"}
+    write(tmp_path / "config", tomlkit.dumps(config(**{f"environments__dev__{provider}": entry})))
+    file = tmp_path / "config" / "token"
+
+    def finding() -> Finding:
+        wiring = Wiring(environ)
+        vars(wiring)["places"] = Places(environ, system=tmp_path / "none")
+        (one,) = [one for one in work(wiring) if one.about == about]
+        wiring.ledger.close()
+        return one
+
+    assert finding().state == "sick"
+    assert "does not exist" in finding().message
+    for claims, state in (({"aud": "another"}, "sick"), ({"aud": audience}, "ok")):
+        file.write_text(signer("ES256").token({**claims, "exp": 9_999_999_999}))
+        assert finding().state == (state if audience else "warning")
+    assert f"{file} holds a token" in finding().message
