@@ -19,7 +19,7 @@ _FORMS = (
     r"(?:.*_)?(?:TOKEN|API_KEY)",
     r"(?:.*_)?SECRET.*",
     r".*PASSWORD.*",
-    r"AGENTAUTH_.*",
+    r"AGENTAUTH_(?!(?:CONFIG|STATE|DATA)_DIR\Z).*",  # where a lease can be looked up is no secret
     # AWS: the AWS SDKs and Tools Reference Guide, "Environment variables support"
     r"AWS_(?:ACCESS_KEY(?:_ID)?|SECRET_.*|SECURITY_TOKEN|CREDENTIAL_.*|BEARER_TOKEN_.*)",
     r"AWS_(?:(?:DEFAULT_)?PROFILE|ROLE_ARN|ROLE_SESSION_NAME|WEB_IDENTITY_TOKEN_FILE)",
@@ -41,16 +41,28 @@ _FORMS = (
     r"SYSTEM_(?:ACCESSTOKEN|OIDCREQUESTURI)",
     r"TFC_WORKLOAD_IDENTITY_TOKEN.*",
 )
+_NAME = re.compile(r"[^=\0]+")
 _TAKEN = re.compile("|".join(_FORMS), re.IGNORECASE | re.DOTALL)
-_CLEAN = re.compile(r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|PWD")
+_CLEAN = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_.*|TZ|TERM|TMPDIR|PWD|AGENTAUTH_(?:CONFIG|STATE|DATA)_DIR"
+)
+_NOBODY = "127.0.0.1:1"
 
 _ELSEWHERE = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_EC2_METADATA_DISABLED": "true",
     "BOTO_CONFIG": os.devnull,
+    # gcloud and Python obey the folder and NO_GCE_CHECK. Go and older Node look below HOME whatever
+    # the folder is, unless they were told of a file: one without a credential ends their search.
+    # Node, and programs that ask the metadata service by themselves, find nobody there.
+    "GOOGLE_APPLICATION_CREDENTIALS": os.devnull,
     "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
     "NO_GCE_CHECK": "true",
+    "METADATA_SERVER_DETECTION": "none",
+    "GCE_METADATA_HOST": _NOBODY,
+    "GCE_METADATA_IP": _NOBODY,
+    "GCE_METADATA_ROOT": _NOBODY,
     "HF_TOKEN_PATH": os.devnull,
     "HF_STORED_TOKENS_PATH": os.devnull,
 }
@@ -65,12 +77,12 @@ def environment(
 
     Taken away is what is called like a credential, in any case, and what looks like one. `inherit`
     are names that pass all the same, with `clean` few others do. `empty` is a folder for the
-    programs of Google.
+    programs of Google. A name that no program can be given (execve(2)) is dropped.
     """
     kept = {
         name: value
         for name, value in parent.items()
-        if name in inherit or _passes(name, value, clean=clean)
+        if _NAME.fullmatch(name) and (name in inherit or _passes(name, value, clean=clean))
     }
     elsewhere = {**_ELSEWHERE, _GCLOUD: empty}
     return kept | {name: value for name, value in elsewhere.items() if name not in inherit}

@@ -33,11 +33,19 @@ POINTED = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "BOTO_CONFIG": os.devnull,
     "CLOUDSDK_CONFIG": EMPTY,
+    "GOOGLE_APPLICATION_CREDENTIALS": os.devnull,
     "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
     "NO_GCE_CHECK": "true",
+    "METADATA_SERVER_DETECTION": "none",
+    "GCE_METADATA_HOST": "127.0.0.1:1",
+    "GCE_METADATA_IP": "127.0.0.1:1",
+    "GCE_METADATA_ROOT": "127.0.0.1:1",
     "HF_TOKEN_PATH": os.devnull,
     "HF_STORED_TOKENS_PATH": os.devnull,
 }
+
+
+FOLDERS = ("AGENTAUTH_CONFIG_DIR", "AGENTAUTH_STATE_DIR", "AGENTAUTH_DATA_DIR")
 
 
 def left(parent: dict[str, str], *inherit: str, clean: bool = False) -> dict[str, str]:
@@ -64,6 +72,7 @@ def test_a_name_that_is_let_through_passes(name: str) -> None:
     [
         *("PATH", "HOME", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_PAGER", "GOOGLE_CLOUD_PROJECT"),
         *("OPENAI_BASE_URL", "HF_HOME", "CI", "CI_JOB_ID", "GITHUB_ACTIONS", "TOKENIZERS", "KEY"),
+        *FOLDERS,
         *("MONKEYS", "TOKENS", "API_KEYS", "CLOUDSDK_CORE_PROJECT", "ANTHROPIC_MODEL", "SSH_TTY"),
     ],
 )
@@ -99,13 +108,27 @@ def test_shared_files_are_pointed_at_empty_ones_unless_let_through(name: str) ->
 def test_clean_leaves_few() -> None:
     """`--clean` for an environment with only PATH, HOME, … PWD."""
     names = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TERM", "TMPDIR", "PWD")
-    few = dict.fromkeys((*names, "LC_ALL", "LC_TIME"), "x")
+    few = dict.fromkeys((*names, "LC_ALL", "LC_TIME", *FOLDERS), "x")
     more = {"EDITOR": "vi", "PATHS": "x", "MYPATH": "x", "LANGUAGE": "x", "lang": "x"}
     assert left(few | more, clean=True) == few
     assert left(few | more, "EDITOR", clean=True) == few | {"EDITOR": "vi"}
 
 
-@given(st.dictionaries(st.text(), st.text()))
+def test_what_begins_like_a_folder_of_ours_is_no_folder() -> None:
+    """Ours are taken away: the three folders alone are no secret."""
+    assert left(dict.fromkeys((f"{FOLDERS[0]}_X", f"{FOLDERS[0]}\n", f"X_{FOLDERS[0]}"), "x")) == {
+        f"X_{FOLDERS[0]}": "x"
+    }
+
+
+@pytest.mark.parametrize("name", ["", "=odd", "a=b", "a\0b"])
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_name_that_no_program_can_be_given_is_dropped(name: str, *, clean: bool) -> None:
+    """execve(2): a string NAME=VALUE."""
+    assert left({name: "x", "PATH": "y"}, name, clean=clean) == {"PATH": "y"}
+
+
+@given(st.dictionaries(st.text(st.characters(exclude_characters="=\0"), min_size=1), st.text()))
 def test_what_is_kept_is_kept_as_it_was(parent: dict[str, str]) -> None:
     """Nothing is changed on its way."""
     found = environment(parent, parent, clean=True, empty=EMPTY)

@@ -11,6 +11,7 @@ import pytest
 
 from support.cloud import ROLE
 from support.leading import FILES, LEADING
+from support.station import PROGRAM
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.whole
 
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
-OURS = {"AGENTAUTH_LEASE", "AGENTAUTH_EXPIRATION"}
+FOLDERS = {"AGENTAUTH_CONFIG_DIR", "AGENTAUTH_STATE_DIR", "AGENTAUTH_DATA_DIR"}
+OURS = {"AGENTAUTH_LEASE", "AGENTAUTH_EXPIRATION", *FOLDERS}
+GOOGLES = ("GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT")
 VENDED = {
     "AWS_ACCESS_KEY_ID": "MADE-UP-KEY-ID",
     "AWS_SECRET_ACCESS_KEY": "made-up-secret-value",
@@ -43,6 +46,12 @@ try:
 except google.auth.exceptions.DefaultCredentialsError:
     print("none")
 """
+FIND_GOOGLE_ELSEWHERE = f"""\
+import os
+os.environ.pop("CLOUDSDK_CONFIG", None)
+os.environ.pop("NO_GCE_CHECK", None)
+{FIND_GOOGLE}"""
+"""As Go and older Node do: below HOME, and the metadata service unless it is somewhere else."""
 FIND_HUGGING_FACE = "import huggingface_hub; print(huggingface_hub.get_token())"
 
 
@@ -79,13 +88,25 @@ def test_no_variable_that_leads_to_another_credential_is_there(near: Station) ->
     given |= {"agentauth_env": "x", "my_token": "x", "LOOKS_LIKE": "hf_" + "MadeUp" * 5}
     found = environ(near, **given)
     there = {name for name in {*LEADING, *given} & found.keys() if name not in VENDED}
-    assert there == {"AWS_CREDENTIAL_EXPIRATION"}
+    assert there == {"AWS_CREDENTIAL_EXPIRATION", "GOOGLE_APPLICATION_CREDENTIALS"}
     assert all("leading-to" not in value for value in found.values())
     assert {name for name in found if name.startswith("AGENTAUTH")} == OURS
     let = environ(near, "--inherit", "NPM_TOKEN", "--inherit", "LOOKS_LIKE", **given)
     assert {name: let.get(name) for name in ("NPM_TOKEN", "LOOKS_LIKE")} == {
         name: given[name] for name in ("NPM_TOKEN", "LOOKS_LIKE")
     }
+
+
+def test_an_agentauth_inside_finds_the_lease_and_begins_no_ledger_of_its_own(
+    near: Station,
+) -> None:
+    """Sets AGENTAUTH_LEASE: the folders are no secret, and pass, also with `--clean`."""
+    for options in ([], ["--clean"]):
+        report = f"{PROGRAM} budget record $AGENTAUTH_LEASE --tokens 50"
+        done = near.run("exec", ROLE, *options, "--", "sh", "-c", report)
+        assert done.returncode == 0, done.stderr
+        assert near.events()[-2:] == ["usage.recorded", "lease.settled"]
+    assert len(list(near.folder.rglob("ledger.db"))) == 1
 
 
 def test_config_toml_lets_names_through_too(near: Station) -> None:
@@ -101,6 +122,7 @@ def test_clean_leaves_what_a_shell_needs(near: Station) -> None:
     """`--clean` for an environment with only PATH, HOME, USER and the like."""
     found = environ(near, "--clean", EDITOR="vi", LC_TIME="C", TZ="UTC", USER="x")
     set_by_us = {"AWS_EC2_METADATA_DISABLED", "NO_GCE_CHECK", "CLOUDSDK_CORE_CHECK_GCE_METADATA"}
+    set_by_us |= {"METADATA_SERVER_DETECTION", *GOOGLES}
     measured = {name for name in found if name.startswith("COVERAGE")}
     assert found.keys() - VENDED.keys() - OURS - set(FILES) - set_by_us - measured == {
         *("PATH", "HOME", "LC_TIME", "TZ", "USER", "LC_CTYPE", "AWS_CREDENTIAL_EXPIRATION")
@@ -138,6 +160,7 @@ def hugging_face_files(near: Station) -> dict[str, str]:
     [
         (aws_files, FIND_AWS, "None []", "default"),
         (google_files, FIND_GOOGLE, "none", "Credentials object"),
+        (google_files, FIND_GOOGLE_ELSEWHERE, "none", "Credentials object"),
         (hugging_face_files, FIND_HUGGING_FACE, "None", "made-up-stored-token"),
     ],
 )
@@ -152,8 +175,11 @@ def test_shared_files_hold_nothing_for_it(
 
 
 def test_the_metadata_service_is_switched_off(near: Station) -> None:
-    """AWS_EC2_METADATA_DISABLED=true, and the like of Google."""
-    found = environ(near, AWS_EC2_METADATA_DISABLED="false", NO_GCE_CHECK="false")
+    """AWS_EC2_METADATA_DISABLED=true, and the like of Google; else it is where nobody is."""
+    given = dict.fromkeys(GOOGLES, "169.254.169.254")
+    found = environ(near, AWS_EC2_METADATA_DISABLED="false", NO_GCE_CHECK="false", **given)
+    assert {found[name] for name in GOOGLES} == {"127.0.0.1:1"}
+    assert found["METADATA_SERVER_DETECTION"] == "none"
     assert found["AWS_EC2_METADATA_DISABLED"] == "true"
     assert found["NO_GCE_CHECK"] == "true"
     assert found["CLOUDSDK_CORE_CHECK_GCE_METADATA"] == "false"
