@@ -24,7 +24,7 @@ from agentauth_cli.cli.options import (
     Tokens,
 )
 from agentauth_cli.cli.vend import asked, say_cut
-from agentauth_cli.deliver import environment
+from agentauth_cli.deliver import child, environment
 from agentauth_cli.deliver.child import Before, Job, fork, held, refusal, run
 from agentauth_cli.deliver.formats import secrets
 from agentauth_cli.deliver.mask import Mask
@@ -129,6 +129,7 @@ def work(wiring: Wiring, given: ExecInput, core: tuple[int, int], *, as_json: bo
         empty = stack.enter_context(_empty_folder())
         terminal = stack.enter_context(closing(Terminal())) if given.mask and shown() else None
         kept = environment.environment(wiring.environ, inherit, clean=given.clean, empty=empty)
+        child.check(given.command[0], kept)
 
         def start(vended: Sequence[Vended]) -> None:
             environ = kept | environment.credentials(vended)

@@ -10,10 +10,11 @@ import contextlib
 import errno
 import os
 import resource
-import shutil
 import signal
+import stat
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import CommandMissingError, CommandUnusableError
@@ -69,7 +70,7 @@ def fork(work: Callable[[int], None]) -> int:
     """Do work in a process of its own; return its number once it is under way.
 
     It is when the descriptor that `work` gets closes, by exec or by hand. Raises the OSError that
-    came before.
+    came before; EINVAL where it was another exception.
     """
     reading, writing = os.pipe()
     try:
@@ -90,11 +91,14 @@ def fork(work: Callable[[int], None]) -> int:
 
 
 def _work(work: Callable[[int], None], writing: int) -> None:
+    failed = errno.EINVAL  # Python refuses by a ValueError what execve(2) would by this
     try:
         work(writing)
     except OSError as error:
-        os.write(writing, b"%d" % (error.errno or errno.EIO))
+        failed = error.errno or errno.EIO
     finally:
+        with contextlib.suppress(OSError):  # closed by hand
+            os.write(writing, b"%d" % failed)
         os._exit(BUG)  # nothing of ours runs twice
 
 
@@ -106,14 +110,39 @@ def run(command: Sequence[str], environ: Mapping[str, str], before: Before) -> N
     os.execvpe(command[0], list(command), dict(environ))  # noqa: S606 - what was asked for
 
 
+def check(command: str, environ: Mapping[str, str]) -> None:
+    """Raise what a command would be refused with, as far as its file tells: nothing runs for it."""
+    why = _unusable(command, environ)
+    if why is not None:
+        raise refusal(command, environ, why)
+
+
 def refusal(command: str, environ: Mapping[str, str], error: OSError) -> Exception:
     """Return what it means that a command could not be started: 126 or 127, as in a shell."""
-    missing = error.errno == errno.ENOENT
-    if not missing:
+    if error.errno != errno.ENOENT:
         return CommandUnusableError(f"{command}: {error.strerror}")
-    if shutil.which(command, path=environ.get("PATH", os.defpath)):
+    if _unusable(command, environ) is None:
         return CommandUnusableError(f"{command}: the interpreter in its first line is not there")
     return CommandMissingError(command or "a command without a name")
+
+
+def _unusable(command: str, environ: Mapping[str, str]) -> OSError | None:
+    """Return what keeps a file from being run; None where there is one that can be."""
+    why: OSError = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if not command:
+        return why
+    folders = [""] if os.sep in command else os.get_exec_path(environ)
+    for place in (Path(folder, command) for folder in folders):
+        try:
+            runs = stat.S_ISREG(place.stat().st_mode) and os.access(place, os.X_OK)
+        except OSError as error:
+            if os.sep in command or not isinstance(error, FileNotFoundError | NotADirectoryError):
+                why = error
+        else:
+            if runs:
+                return None
+            why = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return why
 
 
 class Job:

@@ -44,6 +44,64 @@ def test_a_process_that_cannot_be_made_leaves_nothing_open(monkeypatch: pytest.M
     assert str(meant) == "command: Resource temporarily unavailable"
 
 
+def test_what_python_refuses_is_told_like_what_the_system_does() -> None:
+    """Every failure before the command runs is one: nothing was delivered."""
+    with child.held(CORE) as before, pytest.raises(OSError, match="Invalid argument"):
+        child.fork(lambda _told: child.run(["true"], {"": "odd=1"}, before))
+
+
+def test_a_failure_behind_the_start_is_the_exit_code() -> None:
+    """Once it is under way nobody listens any more."""
+
+    def late(told: int) -> None:
+        os.close(told)
+        raise ValueError
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child.fork(late), 0)[1]) == child.BUG
+
+
+@pytest.mark.parametrize(
+    ("path", "command", "refused"),
+    [
+        ("{0}/closed:{0}/open", "tool", ""),
+        ("{0}/open:{0}/closed", "tool", ""),
+        ("{0}/nowhere:{0}/open/tool:{0}/closed", "tool", "cannot be run: tool: Permission denied"),
+        ("{0}/nowhere:{0}/open/tool", "tool", "not found: tool"),
+        ("{0}/open", "closed", "not found: closed"),
+        ("{0}", "open", "cannot be run: open: Permission denied"),
+        ("", "tool", "not found: tool"),
+        ("", "{0}/open/tool", ""),
+        ("", "{0}/open/" + "x" * 300, "cannot be run: {1}: File name too long"),
+        ("{0}/open", "x" * 300, "cannot be run: {1}: File name too long"),
+    ],
+)
+def test_a_command_is_looked_up_on_the_path_that_it_gets(
+    tmp_path: Path, path: str, command: str, refused: str
+) -> None:
+    """126, 127: the command cannot be run, is not there: found out before anything is vended."""
+    for folder, mode in (("closed", 0o600), ("open", 0o700)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tool").touch(mode=mode)
+    asked = command.format(tmp_path)
+    environ = {"PATH": path.format(tmp_path)}
+    if not refused:
+        child.check(asked, environ)
+        return
+    with pytest.raises((CommandMissingError, CommandUnusableError)) as caught:
+        child.check(asked, environ)
+    assert f"{caught.value.what}: {caught.value}" == refused.format(tmp_path, asked)
+
+
+def test_an_empty_path_is_the_folder_that_we_are_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system looks a command up (execvp(3)); without a PATH, in the usual places."""
+    (tmp_path / "tool").touch(mode=0o700)
+    monkeypatch.chdir(tmp_path)
+    child.check("tool", {"PATH": ""})
+    child.check("sh", {})
+
+
 @pytest.mark.parametrize(
     ("command", "number", "kind"),
     [

@@ -119,6 +119,17 @@ def test_the_exit_code_is_the_commands(near: Station, script: str, code: int) ->
     near.everything_holds()
 
 
+def lay_out(near: Station) -> None:
+    """Lay out files that cannot be run, for a reason each."""
+    for name, text, mode in (
+        ("closed", "#!/bin/sh\n", 0o600),
+        ("blank", "exit 0\n", 0o700),
+        ("astray", "#!/nowhere/sh\n", 0o700),
+    ):
+        (near.folder / name).write_text(text)
+        (near.folder / name).chmod(mode)
+
+
 @pytest.mark.parametrize(
     ("command", "code", "said"),
     [
@@ -127,27 +138,52 @@ def test_the_exit_code_is_the_commands(near: Station, script: str, code: int) ->
         ("", 127, "not found: a command without a name"),
         ("/", 126, "cannot be run: /: Permission denied"),
         ("./closed", 126, "cannot be run: ./closed: Permission denied"),
-        ("./blank", 126, "cannot be run: ./blank: Exec format error"),
-        ("./astray", 126, "cannot be run: ./astray: the interpreter in its first line"),
+        ("./closed/x", 126, "cannot be run: ./closed/x: Not a directory"),
     ],
 )
-def test_a_command_that_does_not_start_leaves_the_lease_undelivered(
+def test_for_a_command_that_is_not_there_nothing_is_vended(
     near: Station, command: str, code: int, said: str
 ) -> None:
     """126, 127: the command cannot be run, is not there."""
-    for name, text, mode in (
-        ("closed", "#!/bin/sh\n", 0o600),
-        ("blank", "exit 0\n", 0o700),
-        ("astray", "#!/nowhere/sh\n", 0o700),
-    ):
-        (near.folder / name).write_text(text)
-        (near.folder / name).chmod(mode)
+    lay_out(near)
     done = near.run("exec", ROLE, "--", command)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith(f"agentauth: {said}")
+    assert near.run("lease", "list").stdout == ""
+    assert near.events() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("./blank", "./blank: Exec format error"),
+        ("./astray", "./astray: the interpreter in its first line"),
+    ],
+)
+def test_a_command_that_does_not_start_leaves_the_lease_undelivered(
+    near: Station, command: str, said: str
+) -> None:
+    """126: the command cannot be run; what its file does not tell before."""
+    lay_out(near)
+    done = near.run("exec", ROLE, "--", command)
+    assert (done.returncode, done.stdout) == (126, "")
+    assert done.stderr.startswith(f"agentauth: cannot be run: {said}")
     assert states(near) == ["undelivered"]
     assert near.events() == ["vend.intent", "vend.issued", "vend.failed"]
     near.everything_holds()
+
+
+def test_a_variable_without_a_name_is_no_matter(near: Station) -> None:
+    """The kernel hands it on, Python cannot: it is dropped."""
+    odd = (
+        "import ctypes, sys; strings = lambda *every: (ctypes.c_char_p * (len(every) + 1))(*every);"
+        " import os; words = [os.fsencode(one) for one in sys.argv[1:]];"
+        " ctypes.CDLL(None).execve(words[0], strings(*words), strings(b'=odd=1',"
+        " *(key + b'=' + value for key, value in os.environb.items())))"
+    )
+    with begin(near, "--", "sh", "-c", "exit 3", first=[sys.executable, "-c", odd]) as process:
+        out, error = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, error) == (3, b"", b"")
 
 
 def test_signals_reach_the_command_and_it_is_waited_for(near: Station) -> None:
