@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line of this process and exit with its code."""
+    """Run the command line of this process and exit with its code, or die by its signal."""
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until run() has its own: no traceback
     _plug()
@@ -16,6 +16,11 @@ def main() -> None:
 
     code = run(sys.argv[1:])
     _drop()
+    if code < 0:
+        from agentauth_cli.deliver.child import die
+
+        die(-code)
+        code = 128 - code
     sys.exit(code)
 
 

@@ -89,7 +89,10 @@ def _root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return its exit code. Everything that goes wrong ends here."""
+    """Run one command line; return its exit code. Everything that goes wrong ends here.
+
+    It is -N where signal N killed the command of `exec`.
+    """
     given = _in_front(arguments)
     front = _front(given)
     as_json = "--json" in front

@@ -29,7 +29,7 @@ from agentauth_cli.deliver.child import Before, Job, fork, held, refusal, run
 from agentauth_cli.deliver.formats import secrets
 from agentauth_cli.deliver.mask import Mask
 from agentauth_cli.deliver.terminal import Terminal, shown
-from agentauth_cli.errors import AgentAuthError, StateError, UsageError
+from agentauth_cli.errors import AgentAuthError, StateError, Stopped, UsageError
 from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts, Vended, check_alive, settle
 from agentauth_cli.vending import vend as go
@@ -117,6 +117,7 @@ class ExecInput:
 def work(wiring: Wiring, given: ExecInput, core: tuple[int, int], *, as_json: bool) -> int:
     """Vend, run the command, settle the leases; return the command's exit code.
 
+    That is -N where signal N killed it.
     `core` are the limits of core dumps that the command gets back: those before ours.
     Raises UsageError for two tools of one provider, CommandMissingError, CommandUnusableError, and
     what vending raises.
@@ -135,13 +136,14 @@ def work(wiring: Wiring, given: ExecInput, core: tuple[int, int], *, as_json: bo
             environ = kept | environment.credentials(vended)
             for one in vended:
                 say_cut(one, given.asked[0].stated)
-            before = stack.enter_context(held(core))
+            before = hearing.enter_context(held(core))
             running.append((vended, _start(given.command, environ, before, terminal)))
 
-        through(parts, given.asked, start)
-        ((vended, job),) = running
-        code = _ended(job, terminal, vended)
-        settle_all(parts, vended, as_json=as_json)
+        with contextlib.ExitStack() as hearing:
+            through(parts, given.asked, start)
+            ((vended, job),) = running
+            stack.callback(settle_all, parts, vended, as_json=as_json)
+            code = _ended(job, terminal, vended)
     return code
 
 
@@ -183,12 +185,22 @@ def through(
 
 
 def settle_all(parts: Parts, vended: Sequence[Vended], *, as_json: bool) -> None:
-    """End the leases. Where that cannot be written it is said: the command has run all the same."""
-    for one in vended:
-        try:
-            settle(parts.ledger(), one.lease.id)
-        except AgentAuthError as error:
-            screen.error(error, as_json=as_json)
+    """End the leases. Where that cannot be written it is said: the command has run all the same.
+
+    So it is where a signal cuts the wait for the ledger short.
+    """
+    try:
+        for one in vended:
+            _settle(parts, one, as_json=as_json)
+    except Stopped:
+        screen.say("stopped before every lease was settled: those left end by their time")
+
+
+def _settle(parts: Parts, vended: Vended, *, as_json: bool) -> None:
+    try:
+        settle(parts.ledger(), vended.lease.id)
+    except AgentAuthError as error:
+        screen.error(error, as_json=as_json)
 
 
 def _start(

@@ -153,7 +153,7 @@ class Job:
         self._held = before.held
 
     def wait(self) -> int:
-        """Wait for its end, however long; return its exit code, 128+N where signal N killed it."""
+        """Wait for its end, however long; return its exit code, -N where signal N killed it."""
         while True:
             number, to_all = _next(self._held)
             if number == signal.SIGCHLD:
@@ -172,8 +172,7 @@ class Job:
         if os.WIFSTOPPED(status):
             self.stopped(os.WSTOPSIG(status))
             return None
-        code = os.waitstatus_to_exitcode(status)
-        return code if code >= 0 else 128 - code
+        return os.waitstatus_to_exitcode(status)
 
     def hear(self, number: int, *, to_all: bool) -> None:
         """Hand a signal on, unless the terminal sent it: the command has it then."""
@@ -232,6 +231,17 @@ class Leader(Job):
         """Let all of its group go on."""
         with contextlib.suppress(PermissionError):
             os.killpg(self.pid, signal.SIGCONT)
+
+
+def die(number: int) -> None:
+    """Die by the signal that killed the command, as sudo(8) does: a shell then ends its loop too.
+
+    Returns where that is not deadly to us.
+    """
+    with contextlib.suppress(OSError):  # SIGKILL
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
+    os.kill(os.getpid(), number)
 
 
 def stop() -> bool:

@@ -18,7 +18,7 @@ import time
 import tty
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.deliver.child import Job, Leader, fork, stop
+from agentauth_cli.deliver.child import Job, Leader, die, fork, stop
 from agentauth_cli.errors import StateError
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ class Terminal:
             fcntl.ioctl(self._slave, termios.TIOCSCTTY, 0)
             pid = fork(lambda _told: self._connect(command))
             os.close(told)
-            os._exit(Leader(pid, before, self._slave).wait())
+            code = Leader(pid, before, self._slave).wait()
+            if code < 0:
+                die(-code)
+            os._exit(code)
 
         pid = fork(led)
         os.close(self._slave)

@@ -198,3 +198,22 @@ def test_a_command_of_another_user_is_told_nothing(monkeypatch: pytest.MonkeyPat
     leader.hear(signal.SIGINT, to_all=True)
     leader.hear(signal.SIGTERM, to_all=False)
     leader.go_on()
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("child.die(signal.SIGTERM)", -signal.SIGTERM),
+        ("child.die(signal.SIGKILL)", -signal.SIGKILL),
+        ("child.die(signal.SIGCHLD)", 0),
+    ],
+)
+def test_we_die_by_a_signal_though_it_is_blocked_and_ignored(script: str, code: int) -> None:
+    """Where signal N killed the command we die by N, where that is deadly."""
+    begin = (
+        "import signal; from agentauth_cli.deliver import child;"
+        " signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM});"
+        " signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    )
+    done = subprocess.run([sys.executable, "-c", begin + script], check=False, timeout=30)
+    assert done.returncode == code

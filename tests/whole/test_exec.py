@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import random
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -106,10 +108,11 @@ def test_arguments_and_folder_pass_as_they_are(near: Station) -> None:
 
 @pytest.mark.parametrize(
     ("script", "code"),
-    [("exit 0", 0), ("exit 1", 1), ("exit 70", 70), ("exit 255", 255), ("kill -9 $$", 137)],
+    [("exit 0", 0), ("exit 1", 1), ("exit 70", 70), ("exit 255", 255), ("exit 130", 130)]
+    + [(f"kill -{number} $$", -number) for number in (2, 9, 10)],
 )
 def test_the_exit_code_is_the_commands(near: Station, script: str, code: int) -> None:
-    """Otherwise the command's own code; a command that signal N killed: 128+N. Its lease ends."""
+    """Otherwise the command's own code; where signal N killed it we die by N. Its lease ends."""
     near.write("budgets.toml", TENTH)
     assert near.run("exec", ROLE, "--", "sh", "-c", script).returncode == code
     assert near.events() == ["vend.intent", "vend.issued", "lease.settled"]
@@ -210,7 +213,7 @@ def test_told_to_stop_it_ends_with_the_command_and_settles(
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         process.send_signal(number)
-        assert process.wait(SECONDS) == 128 + number
+        assert process.wait(SECONDS) == -number
     assert near.events() == ["vend.intent", "vend.issued", "lease.settled"]
     assert states(near) == []
 
@@ -342,6 +345,30 @@ def test_a_ledger_that_cannot_be_written_at_the_end_is_said_and_no_more(near: St
     told = near.run("exec", ROLE, "--json", "--", "true")
     assert told.returncode == 9
     assert json.loads(told.stderr)["error"]["class"] == "LedgerMissingError"
+
+
+def test_a_wait_for_the_ledger_at_the_end_can_be_cut_short(near: Station) -> None:
+    """The exit code stays the command's; the leases end by their time."""
+    near.run("vend", ROLE)
+    with (
+        (near.folder / "state" / "ledger.db.lock").open("rb") as held,
+        begin(near, "--", "sh", "-c", "echo $$; read line; exit 3") as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        command = Path("/proc", process.stdout.readline().decode().strip())
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process.stdin.close()
+        end = time.monotonic() + 15  # half of what it would wait
+        while not select.select([process.stderr], [], [], 0.5)[0] and time.monotonic() < end:
+            if not command.exists():
+                process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 3
+        said = process.stderr.read()
+    assert said.startswith(b"stopped before every lease was settled: those left end by their time")
+    assert states(near) == ["active", "active"]
+    near.everything_holds()
 
 
 def test_a_denied_request_runs_nothing(near: Station) -> None:

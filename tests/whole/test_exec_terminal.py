@@ -120,6 +120,24 @@ def test_ctrl_c_reaches_the_command_once(near: Station, arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize("arguments", ["", "--no-mask"])
+def test_ctrl_c_ends_a_loop_of_the_shell_too(near: Station, arguments: str) -> None:
+    """Where a signal killed the command we die by it: its shell sees what it would without us."""
+    run = f"agentauth exec {ROLE} {arguments} -- sh -c 'echo up; exec sleep 1000'"
+    with at_shell(near) as person:
+        person.sees(PROMPT)
+        person.type(f"for each in 1 2 3; do {run}; done\n")
+        person.sees("up\r\n")
+        person.type(b"\x03")
+        person.sees(PROMPT)
+        person.type("echo code $?\n")
+        person.sees("code 130\r\n")
+        person.type("exit\n")
+        person.ends()
+    assert person.seen.count(b"up\r\n") == 1
+    assert near.events() == ["vend.intent", "vend.issued", "lease.settled"]
+
+
+@pytest.mark.parametrize("arguments", ["", "--no-mask"])
 def test_stopped_and_continued_from_a_shell(near: Station, arguments: str) -> None:
     """Stop/continue (Ctrl-Z, fg) works from a real interactive shell."""
     script = 'echo up; read line; echo "got $line"; exit 6'
@@ -265,7 +283,7 @@ def test_the_size_follows_ours(near: Station) -> None:
         termios.tcsetwinsize(person.terminal, (40, 120))
         person.sees("120 40\r\n")
         person.type(b"\x03")
-        assert person.ends() == 130
+        assert person.ends() == -signal.SIGINT
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
@@ -275,7 +293,7 @@ def test_signals_reach_the_command_on_its_terminal(near: Station, number: int) -
         person.sees("up\r\n")
         assert person.settings() != person.before
         os.kill(person.process.pid, number)
-        assert person.ends() == 128 + number
+        assert person.ends() == -number
         assert person.settings() == person.before
     assert near.events()[-1] == "lease.settled"
 
@@ -285,7 +303,7 @@ def test_a_terminal_that_is_gone_ends_the_command(near: Station) -> None:
     with at(near, "--", "sh", "-c", "echo up; exec sleep 1000") as person:
         person.sees("up\r\n")
         os.close(person.terminal)
-        assert person.process.wait(30) == 128 + signal.SIGHUP
+        assert person.process.wait(30) == -signal.SIGHUP
         person.terminal = os.open(os.devnull, os.O_RDONLY)
     assert near.events()[-1] == "lease.settled"
 
