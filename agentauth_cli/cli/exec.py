@@ -28,7 +28,8 @@ from agentauth_cli.deliver import child, environment
 from agentauth_cli.deliver.child import Before, Job, fork, held, refusal, run
 from agentauth_cli.deliver.formats import secrets
 from agentauth_cli.deliver.mask import Mask
-from agentauth_cli.deliver.terminal import Terminal, shown
+from agentauth_cli.deliver.streams import shown
+from agentauth_cli.deliver.terminal import Terminal
 from agentauth_cli.errors import AgentAuthError, StateError, Stopped, UsageError
 from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts, Vended, check_alive, settle

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import select
 import signal
 import termios
 import threading
@@ -18,6 +17,7 @@ import time
 import tty
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.deliver import streams
 from agentauth_cli.deliver.child import Job, Leader, die, fork, stop
 from agentauth_cli.errors import StateError
 
@@ -27,31 +27,29 @@ if TYPE_CHECKING:
     from agentauth_cli.deliver.child import Before
     from agentauth_cli.deliver.mask import Mask
 
-_CHUNK = 65_536
-_LEFT = 2 * _CHUNK
+_LEFT = 2 * streams.CHUNK
 """Bytes that a terminal holds, and more: what comes behind them was written later."""
 _SILENCE = 0.1
 """Seconds without a word after which a command that ended or stopped has said everything, though
 something that it left behind may hold its terminal open."""
 _END_OF_FILE = b"\x04"
-_IN, _OUT, _ERR = 0, 1, 2
-
-
-def shown() -> bool:
-    """Say whether a person sees what a command would print."""
-    return os.isatty(_OUT) or os.isatty(_ERR)
 
 
 class Terminal:
-    """A pseudo-terminal in the place of ours. Raises StateError where the system has none."""
+    """A pseudo-terminal in the place of ours.
+
+    Raises StateError where the system has none, UsageError where two would be shown on.
+    """
 
     def __init__(self) -> None:
-        self._ours = _OUT if os.isatty(_OUT) else _ERR
-        self._keys = _IN if os.isatty(_IN) else self._ours
-        self._wanted = os.isatty(_IN) and os.isatty(_OUT) and self._in_front()
+        self._ours = streams.one_shown()
+        self._keys, self._opened = streams.keyboard(self._ours)
+        self._wanted = os.isatty(streams.IN) and os.isatty(streams.OUT) and self._in_front()
         self._before: list[Any] | None = None  # the settings of ours, while they are others
         self._typed = b""
         self._ending = self._over = False
+        self._bug: BaseException | None = None
+        self._leader = 0
         self._said_all = threading.Event()
         self._said_all.set()
         try:
@@ -80,16 +78,16 @@ class Terminal:
                 die(-code)
             os._exit(code)
 
-        pid = fork(led)
+        self._leader = fork(led)
         os.close(self._slave)
         self._slave = -1
-        return TerminalJob(pid, before, self)
+        return TerminalJob(self._leader, before, self)
 
     def _connect(self, command: Callable[[], None]) -> None:
         os.setpgid(0, 0)
         if self._wanted:
             os.tcsetpgrp(self._slave, os.getpid())
-        for stream in (_IN, _OUT, _ERR):
+        for stream in (streams.IN, streams.OUT, streams.ERR):
             if os.isatty(stream):
                 os.dup2(self._slave, stream)
         command()
@@ -98,7 +96,10 @@ class Terminal:
 
     @contextlib.contextmanager
     def passing_on(self, mask: Mask) -> Iterator[None]:
-        """Pass on what is typed, and what is shown as `mask` leaves it; then be as before."""
+        """Pass on what is typed, and what is shown as `mask` leaves it; then be as before.
+
+        Where that fails, the command is hung up, and the failure raised at the end.
+        """
         pump = threading.Thread(target=self._pass_on, args=(mask,), daemon=True)
         self.take()
         pump.start()
@@ -109,6 +110,8 @@ class Terminal:
             self._wake()
             pump.join()
             self.give_back()
+        if self._bug:
+            raise self._bug
 
     def wanted(self, leader: int) -> bool:
         """Say whether the command wants the keyboard, did not before, and can have it."""
@@ -146,7 +149,7 @@ class Terminal:
 
     def close(self) -> None:
         """Let go of it: what still runs there is hung up."""
-        for descriptor in (self._master, self._slave, self._woken, self._waking):
+        for descriptor in (self._master, self._slave, self._woken, self._waking, self._opened):
             if descriptor >= 0:
                 os.close(descriptor)
 
@@ -163,9 +166,14 @@ class Terminal:
     # -- in between, in a thread of its own --------------------------------------------------
 
     def _pass_on(self, mask: Mask) -> None:
-        while not self._ending and self._pass(mask):
-            pass
-        self._drain(mask)
+        try:
+            while not self._ending and self._pass(mask):
+                pass
+            self._drain(mask)
+        except BaseException as bug:  # noqa: BLE001 - raised again where it is waited for
+            self._bug = bug
+            if not self._ending:  # nobody reads what the command writes: it would wait for ever
+                os.kill(self._leader, signal.SIGKILL)
         self._over = True
         self._said_all.set()
 
@@ -173,14 +181,14 @@ class Terminal:
         """Wait for something and pass it on; False where the command's terminal is closed."""
         keys = [self._keys] if self._before and not self._typed else []
         full = [self._master] if self._typed else []
-        ready, writable, _ = select.select([self._master, self._woken, *keys], full, [])
+        ready, writable = streams.ready([self._master, self._woken, *keys], full)
         goes_on = self._master not in ready or self._show(mask) > 0
         if self._keys in ready:
-            self._typed = _read(self._keys) or self._nothing_typed()
+            self._typed = streams.read(self._keys) or self._nothing_typed()
         if writable:
             self._type()
         if self._woken in ready:
-            os.read(self._woken, _CHUNK)
+            os.read(self._woken, streams.CHUNK)
             if not self._said_all.is_set():
                 self._drain(mask)
                 self._said_all.set()
@@ -188,11 +196,11 @@ class Terminal:
 
     def _show(self, mask: Mask) -> int:
         """Show what the command wrote; return how much that was, 0 at the end."""
-        text = _read(self._master)
+        text = streams.read(self._master)
         shown = mask.feed(text)
         if not self._before:
             shown = shown.replace(b"\r\n", b"\n")  # the other way is our terminal's own work
-        _write(self._ours, shown)
+        streams.write(self._ours, shown)
         return len(text)
 
     def _drain(self, mask: Mask) -> None:
@@ -200,7 +208,7 @@ class Terminal:
         left, patience = _LEFT, _SILENCE
         while left > 0 and patience > 0:
             began = time.monotonic()
-            if not select.select([self._master], [], [], patience)[0]:
+            if not streams.ready([self._master], [], patience)[0]:
                 return
             patience -= time.monotonic() - began
             shown = self._show(mask)
@@ -246,22 +254,3 @@ class TerminalJob(Job):
         """Let it go on, as we do."""
         self._terminal.take()
         self.tell(signal.SIGCONT)
-
-
-def _read(descriptor: int) -> bytes:
-    """Return what is there, nothing at the end: Linux says EIO where a terminal is gone."""
-    try:
-        return os.read(descriptor, _CHUNK)
-    except OSError:
-        return b""
-
-
-def _write(descriptor: int, text: bytes) -> None:
-    """Write all of it, as long as somebody can read it."""
-    while text:
-        try:
-            text = text[os.write(descriptor, text) :]
-        except BlockingIOError:
-            select.select([], [descriptor], [])
-        except OSError:
-            return

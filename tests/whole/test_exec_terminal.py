@@ -269,6 +269,61 @@ def test_only_what_is_a_terminal_becomes_one(near: Station) -> None:
     assert written == b"\x00\r\n\x04\x03\x1a\nin\nout\nerr\n" + TOKEN.encode() + b"\n"
 
 
+def test_where_ours_can_only_be_written_it_is_typed_at_all_the_same(near: Station) -> None:
+    """A shell opens `>/dev/tty` to be written: the keyboard is opened once more."""
+    inside = "printf \\<$AWS_SESSION_TOKEN\\>; read line </dev/tty; echo got $line"
+    shell = ["sh", "-c", f'"$0" exec {ROLE} -- sh -c "$1" </dev/null >/dev/tty 2>&1']
+    with Person([*shell, str(PROGRAM), inside], near.environ, near.folder) as person:
+        person.sees(f"<{HIDDEN}>")
+        person.type("word\n")
+        person.sees("got word\r\n")
+        assert person.ends() == 0
+
+
+def test_one_terminal_by_two_names_is_one(near: Station) -> None:
+    """Masked as any: `2>/dev/tty`."""
+    inside = "echo \\<$AWS_SESSION_TOKEN\\>; echo \\[$AWS_SESSION_TOKEN\\] >&2"
+    shell = ["sh", "-c", f'"$0" exec {ROLE} -- sh -c "$1" 2>/dev/tty', str(PROGRAM), inside]
+    with Person(shell, near.environ, near.folder) as person:
+        person.sees(f"<{HIDDEN}>")
+        person.sees(f"\\[{HIDDEN}\\]")
+        assert person.ends() == 0
+
+
+def test_two_terminals_are_refused_before_anything_is_vended(near: Station) -> None:
+    """What is written to one never appears on the other, nor unmasked."""
+    ours, theirs = os.openpty()
+    run = f'"$0" exec {ROLE} $1 -- sh -c "echo out; echo err >&2" 2>{os.ttyname(theirs)}'
+    with Person(["sh", "-c", run, str(PROGRAM), ""], near.environ, near.folder) as person:
+        assert person.ends() == 2
+    assert near.events() == []
+    assert b"are two terminals: one can be masked. Send one of them" in os.read(ours, 65_536)
+    shell = ["sh", "-c", run, str(PROGRAM), "--no-mask"]
+    with Person(shell, near.environ, near.folder) as person:
+        person.sees("out\r\n")
+        assert person.ends() == 0
+    assert os.read(ours, 65_536) == b"err\r\n"
+    os.close(theirs)
+    os.close(ours)
+
+
+def test_however_many_files_are_open(near: Station) -> None:
+    """Inherited descriptors pass, also a thousand: select(2) would know no more of them."""
+    many = (
+        "import os, resource, sys\n"
+        "_, most = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (2048, most))\n"
+        "for _ in range(1100): os.set_inheritable(os.dup(2), True)\n"
+        "os.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    run = [str(PROGRAM), "exec", ROLE, "--", "sh", "-c", "seq 2000; read line; echo got $line"]
+    with Person([sys.executable, "-c", many, *run], near.environ, near.folder) as person:
+        person.sees("\r\n2000\r\n")
+        person.type("word\n")
+        person.sees("got word\r\n")
+        assert person.ends() == 0
+
+
 def test_the_size_follows_ours(near: Station) -> None:
     """Window size passed on at start and at SIGWINCH."""
     script = (
