@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import secrets
+import signal
 import stat
 import threading
 from functools import partial
@@ -281,6 +282,8 @@ def _queue_for(descriptor: int, path: Path, seconds: float) -> None:
     taken = threading.Event()
 
     def wait() -> None:
+        # Where it waits for longer than us, a signal to the process is not for it to take.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         with contextlib.suppress(OSError):  # closed under us: nobody waits any more
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             taken.set()

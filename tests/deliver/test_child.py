@@ -14,6 +14,7 @@ import pytest
 
 from agentauth_cli.deliver import child
 from agentauth_cli.errors import CommandMissingError, CommandUnusableError
+from agentauth_cli.files import lock
 
 CORE = (0, 0)
 
@@ -217,3 +218,27 @@ def test_we_die_by_a_signal_though_it_is_blocked_and_ignored(script: str, code: 
     )
     done = subprocess.run([sys.executable, "-c", begin + script], check=False, timeout=30)
     assert done.returncode == code
+
+
+LEFT_WAITING = """\
+import os, pathlib, signal, sys
+from agentauth_cli.deliver import child
+from agentauth_cli.errors import StateError
+from agentauth_cli.files import lock
+try:
+    with lock(pathlib.Path(sys.argv[1]), 0.2):
+        pass
+except StateError:
+    pass
+with child.held((0, 0)) as before:
+    os.kill(os.getpid(), signal.SIGTERM)
+    sys.exit(child._next(before.held)[0])
+"""
+
+
+def test_a_thread_that_still_waits_for_a_lock_takes_no_signal(tmp_path: Path) -> None:
+    """Signals wait in line, so that none is lost: they go to any thread that lets them."""
+    path = tmp_path / "lock"
+    with lock(path):
+        command = [sys.executable, "-c", LEFT_WAITING, str(path)]
+        assert subprocess.run(command, check=False, timeout=30).returncode == signal.SIGTERM
