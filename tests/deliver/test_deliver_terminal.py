@@ -44,7 +44,7 @@ class Broken:
 
 with held((0, 0)) as before:
     terminal = Terminal()
-    command = ["sh", "-c", "trap '' HUP TERM; while :; do echo up; done"]
+    command = ["sh", "-c", "trap '' HUP TERM; while echo up; do :; done"]
     job = terminal.start(lambda: run(command, {}, before), before)
     try:
         with terminal.passing_on(Broken()):
