@@ -13,6 +13,7 @@ import typer
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Identity, Json
+from agentauth_cli.cli.vend import parsed
 from agentauth_cli.errors import PermissionDeniedError, UsageError
 from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.model import Charged, Usage
@@ -85,13 +86,13 @@ def _given(
         raise UsageError("give --tokens or --usage-json, not both")
     if used is None and tokens is None and cost is None:
         raise UsageError("give --tokens, --cost or --usage-json")
-    if tokens is not None and tokens > values.MAX_INTEGER:
-        raise UsageError("--tokens: too large")
-    try:
-        micro = None if cost is None else values.money(cost)
-    except ValueError as error:
-        raise UsageError(f"--cost: {error}") from None
-    return RecordInput(lease, tokens, micro, model, used)
+    return RecordInput(
+        lease,
+        parsed("--tokens", values.tokens, tokens),
+        parsed("--cost", values.cost, cost),
+        model,
+        used,
+    )
 
 
 def _read(name: str) -> Used:
@@ -157,8 +158,6 @@ def measured(wiring: Wiring, lease: Lease, given: RecordInput) -> Usage:
             cost = usage_cost(wiring.prices, given.used, lease.provider, given.model)
     elif cost is None and tokens is not None and given.model is not None:
         cost = wiring.prices.cost_of(tokens, lease.provider, given.model)
-    if cost is not None and cost > values.MAX_INTEGER:
-        raise UsageError(f"a cost of ${dollars(cost)} is too large")
     return Usage(tokens, cost)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -33,6 +33,8 @@ from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 def declare(app: typer.Typer) -> None:
@@ -96,17 +98,21 @@ def asked(
     delivery: str = "stdout",
 ) -> Asked:
     """Return what the options ask for. Raises UsageError, and what finding the tool raises."""
-    seconds = _parsed("--duration", values.duration, duration)
-    micro = _parsed("--estimate-cost", values.money, cost)
-    if tokens is not None and tokens > values.MAX_INTEGER:
-        raise UsageError("--estimate-tokens: too large")
-    stated = Stated(seconds, tokens, micro, model, reason)
+    seconds = parsed("--duration", values.duration, duration)
+    stated = Stated(
+        seconds,
+        parsed("--estimate-tokens", values.tokens, tokens),
+        parsed("--estimate-cost", values.cost, cost),
+        model,
+        reason,
+    )
     return wiring.asked(tool, environment, stated, resource, delivery)
 
 
-def _parsed(option: str, parse: Callable[[str], int], text: str | None) -> int | None:
+def parsed(option: str, parse: Callable[[T], int], given: T | None) -> int | None:
+    """Return what an option says, None where it is not given. Raises UsageError."""
     try:
-        return None if text is None else parse(text)
+        return None if given is None else parse(given)
     except ValueError as error:
         raise UsageError(f"{option}: {error}") from None
 

@@ -213,9 +213,7 @@ TOOL_KEYS = {
     "service_account_id": _TEXT,
     "policy_arns": Key(ListOf(Value(values.text))),
     "oauth_scopes": Key(ListOf(Value(values.text))),
-    "allowance": Key(
-        Table({"tokens": Key(Value(values.integer)), "cost": Key(Value(values.money))})
-    ),
+    "allowance": Key(Table({"tokens": Key(Value(values.tokens)), "cost": Key(Value(values.cost))})),
     "trust_reported_usage": Key(Value(values.boolean)),
     "wide": Key(Value(values.boolean)),
     "unnarrowed": Key(Value(values.boolean)),

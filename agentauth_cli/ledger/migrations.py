@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import StateError
-from agentauth_cli.ledger.recount import reserved
+from agentauth_cli.ledger.recount import reserved, said
 from agentauth_cli.ledger.rows import HOLD, micros
 from agentauth_cli.ledger.schema import VERSION, statements
 
@@ -66,7 +66,7 @@ def _fill(
     *,
     settled: bool,
 ) -> None:
-    used = reserved(record)
+    used = reserved(said(record), record.get("charges", ()))
     row = (lease, *known, used.tokens, "allowance", used.cost, "allowance")
     db.execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
     for charge in record.get("charges", ()) if settled else ():

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import StateError
 from agentauth_cli.ledger import rates
-from agentauth_cli.ledger.rows import micros, raised
+from agentauth_cli.ledger.rows import micros, moved, raised
 from agentauth_cli.model import Usage
-from agentauth_cli.tables.values import money, rate
+from agentauth_cli.tables.values import rate, written
 
 if TYPE_CHECKING:
     from agentauth_cli.ledger.chain import Row
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 Counters = Mapping[tuple[str, str], tuple[int, int]]
 
 
-def reserved(record: Mapping[str, Any]) -> Usage:
+def said(record: Mapping[str, Any]) -> Usage:
+    """Return the tokens and the cost that a record says."""
+    cost = record.get("cost")
+    return Usage(record.get("tokens"), None if cost is None else written(cost))
+
+
+def reserved(usage: Usage, charges: Iterable[Mapping[str, Any]]) -> Usage:
     """Return what a `vend.intent` reserved: nothing is 0.
 
     Records of schema 1 say it in their charges alone.
     """
-    found = {"tokens": record.get("tokens") or 0, "cost": money(record.get("cost") or "0")}
-    for charge in record.get("charges", ()):
+    found = {"tokens": usage.tokens or 0, "cost": usage.cost or 0}
+    for charge in charges:
         if (metric := charge.get("metric")) in found:
             found[metric] = max(found[metric], charge["amount"])
     return Usage(**found)
@@ -66,7 +72,7 @@ class Recount:
                 self._spend(record)
 
     def _reserve(self, lease: str, record: Mapping[str, Any]) -> None:
-        used = reserved(record)
+        used = reserved(said(record), record.get("charges", ()))
         self.used[lease] = (used.tokens or 0, used.cost or 0)
         held = self.held.setdefault(lease, {})
         for charge in self._windows(record):
@@ -97,8 +103,8 @@ class Recount:
 
     def _raise(self, lease: str, record: Mapping[str, Any]) -> None:
         lower = bool(record.get("lowered"))
-        cost = record.get("cost")
-        known = {"tokens": record.get("tokens"), "cost": None if cost is None else money(cost)}
+        usage = said(record)
+        known = {"tokens": usage.tokens, "cost": usage.cost}
         tokens, spent = self.used[lease]
         self.used[lease] = (
             raised(tokens, known["tokens"], lower=lower),
@@ -113,15 +119,15 @@ class Recount:
     def _spend(self, record: Mapping[str, Any]) -> None:
         """Count what was reported, or counted, without a lease."""
         if "tokens" in record or "cost" in record:
-            tokens, cost = record.get("tokens", 0), money(record.get("cost", "0"))
-            self.used[str(record["seq"])] = (tokens, cost)
+            usage = said(record)
+            self.used[str(record["seq"])] = (usage.tokens or 0, usage.cost or 0)
         for charge in self._windows(record):
             self._move(charge, charge["amount"], 0)
 
     def _move(self, charge: Mapping[str, Any], spent: int, reserved: int) -> None:
         key = (charge["counter"], charge["start"])
         before = self.counters.get(key, (0, 0))
-        self.counters[key] = (before[0] + spent, before[1] + reserved)
+        self.counters[key] = (moved(before[0], spent), moved(before[1], reserved))
 
 
 def recount(rows: Iterable[Row]) -> Recount:

@@ -6,8 +6,9 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.errors import StateError
 from agentauth_cli.model import Charge, Lease, Rate, Usage
-from agentauth_cli.tables.values import dollars
+from agentauth_cli.tables.values import MAX_INTEGER, MOST, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,9 @@ HOLD = (
     "ON CONFLICT DO UPDATE SET amount = amount + excluded.amount"
 )
 """Notes what a lease takes of a counter: lease, counter, start, amount."""
+
+MOVED = f"max(0, min({{0}} + ?, {MAX_INTEGER}))"
+"""The same as `moved`, of a column."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -82,6 +86,23 @@ def usage_fields(usage: Usage) -> dict[str, Any]:
         "tokens": usage.tokens,
         "cost": None if usage.cost is None else dollars(usage.cost),
     }
+
+
+def bounded(usage: Usage) -> Usage:
+    """Return a usage that can be counted. Raises StateError."""
+    for amount in (usage.tokens, usage.cost):
+        if amount is not None and not 0 <= amount <= MOST:
+            raise StateError(f"a usage is from 0 to {MOST} tokens or micro-dollars, not {amount}")
+    return usage
+
+
+def moved(whole: int, by: int) -> int:
+    """Return a sum with `by` more, at its bound where it would pass it.
+
+    What was really used counts past every limit. Where no integer holds it, it must not keep
+    leases from ending: nobody could vend any more.
+    """
+    return max(0, min(whole + by, MAX_INTEGER))
 
 
 def raised(before: int, known: int | None, *, lower: bool) -> int:

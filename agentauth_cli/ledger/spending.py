@@ -9,6 +9,8 @@ from agentauth_cli.errors import StateError
 from agentauth_cli.ledger.rows import (
     HOLD,
     LEASE,
+    MOVED,
+    bounded,
     charge_fields,
     lease_fields,
     lease_of,
@@ -62,6 +64,7 @@ class Spending(Store):
         it. Recording the same twice counts once. Raises StateError for a lease that was never
         issued.
         """
+        bounded(usage)
         with self.step() as now:
             lease, before = self._lease(lease_id), self.charged(lease_id)
             if lease is None or before is None or lease.state not in _ISSUED:
@@ -93,7 +96,7 @@ class Spending(Store):
             more = raised(amount, known.get(metric), lower=lower) - amount
             if more:
                 self.db.execute(
-                    f"UPDATE counters SET {column} = {column} + ? "  # noqa: S608 - our own name
+                    f"UPDATE counters SET {column} = {MOVED.format(column)} "  # noqa: S608 - our own name
                     "WHERE counter = ? AND start = ?",
                     (more, counter, start),
                 )
@@ -110,6 +113,7 @@ class Spending(Store):
 
         `whose` is principal, actor and provider; its id and times are not looked at.
         """
+        bounded(usage)
         with self.step() as now:
             name = str(self.head()[0] + 1)
             self._note_usage(name, whose, micros(now), usage, "declared")
@@ -124,9 +128,9 @@ class Spending(Store):
 
     def _spend(self, name: str, charge: Charge, start: int) -> None:
         self.db.execute(
-            "INSERT INTO counters (counter, start, spent) VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET spent = spent + excluded.spent",
-            (charge.counter, start, charge.amount),
+            "INSERT INTO counters (counter, start, spent) VALUES (?, ?, ?) "  # noqa: S608 - our own name
+            f"ON CONFLICT DO UPDATE SET spent = {MOVED.format('spent')}",
+            (charge.counter, start, charge.amount, charge.amount),
         )
         self.db.execute(HOLD, (name, charge.counter, start, charge.amount))
 

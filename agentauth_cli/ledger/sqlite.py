@@ -16,6 +16,8 @@ from agentauth_cli.ledger.rows import (
     HOLD,
     LEASE,
     MICRO,
+    MOVED,
+    bounded,
     charge_fields,
     lease_fields,
     lease_of,
@@ -66,9 +68,8 @@ class SQLiteLedger(Spending, Remembering):
             places = ", ".join("?" * len(row))
             self.db.execute(f"INSERT INTO leases ({LEASE}) VALUES ({places})", row)  # noqa: S608 - our own names
             charged = [charge_fields(one) for one in taken]
-            written = {**record, **usage_fields(usage), "charges": charged}
-            self.begin_usage(lease, reserved(written))
-            self.write(written, now)
+            self.begin_usage(lease, reserved(bounded(usage), charged))
+            self.write({**record, **usage_fields(usage), "charges": charged}, now)
 
     def pace(self, charges: Callable[[datetime], Sequence[Charge]], record: Record) -> None:
         """Take one request from rate limits that no lease is asked for, and write the record.
@@ -205,9 +206,9 @@ class SQLiteLedger(Spending, Remembering):
         charges = "SELECT amount, counter, start FROM lease_charges WHERE lease = ?"
         for amount, counter, start in self.db.execute(charges, (lease_id,)).fetchall():
             self.db.execute(
-                "UPDATE counters SET spent = spent + ?, reserved = reserved - ? "
-                "WHERE counter = ? AND start = ?",
-                (amount if settled else 0, amount, counter, start),
+                f"UPDATE counters SET spent = {MOVED.format('spent')}, "  # noqa: S608 - our own names
+                f"reserved = {MOVED.format('reserved')} WHERE counter = ? AND start = ?",
+                (amount if settled else 0, -amount, counter, start),
             )
         state = "settled" if settled else "released"
         if not settled:  # one that was settled may turn out to have used more

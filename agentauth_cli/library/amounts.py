@@ -11,7 +11,7 @@ from agentauth_cli.tables import values
 def tokens(count: object) -> int | None:
     """Return a count of tokens, None for none said. Raises UsageError."""
     try:
-        return None if count is None else values.integer(count)
+        return None if count is None else values.tokens(count)
     except ValueError as error:
         raise UsageError(f"tokens: {error}", hint="") from None
 
@@ -19,7 +19,7 @@ def tokens(count: object) -> int | None:
 def micro(amount: object) -> int | None:
     """Return an amount of USD in micro-dollars, None for none said. Raises UsageError."""
     try:
-        return None if amount is None else Money.of(amount).micro
+        return None if amount is None else values.affordable(Money.of(amount).micro)
     except ValueError as error:
         raise UsageError(str(error), hint="") from None
 

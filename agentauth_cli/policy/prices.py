@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.errors import UnpricedModelError
+from agentauth_cli.errors import UnpricedModelError, UsageError
 from agentauth_cli.policy.usage import LONGEST_MODEL, Tokens
-from agentauth_cli.tables.values import MAX_INTEGER, integer
+from agentauth_cli.tables.values import MAX_INTEGER, affordable, integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -141,12 +141,16 @@ class PriceTable:
         """Return what tokens cost in micro-dollars, without a model at the dearest price.
 
         Tokens that are only counted cost as if all were of the dearer side. Raises
-        UnpricedModelError, with the line of [prices] to add.
+        UnpricedModelError, with the line of [prices] to add; UsageError for more than can be meant.
         """
         price = self.dearest_of(provider) if model is None else self.find(provider, model)
         if price is None:
             raise _unpriced(provider, model, decision)
-        return cost_unsplit(used, price) if isinstance(used, int) else cost(used, price)
+        found = cost_unsplit(used, price) if isinstance(used, int) else cost(used, price)
+        try:
+            return affordable(found)
+        except ValueError as error:
+            raise UsageError(f"the cost of the tokens: {error}", hint="") from None
 
 
 def usage_cost(table: PriceTable, used: Used, provider: str | None, model: str | None) -> int:

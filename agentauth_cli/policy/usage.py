@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from agentauth_cli.errors import UsageError
-from agentauth_cli.tables.values import MAX_INTEGER
+from agentauth_cli.tables.values import MOST
 
 LONGEST_MODEL = 256
 
@@ -71,8 +71,8 @@ def read(usage: object) -> Used:
         made_by = made_by or _SDKS.get(type(whole["usage"]).__module__.partition(".")[0])
         whole = _table(whole["usage"], "usage")
     tokens, manner = _counted(whole, made_by)
-    if tokens.total > MAX_INTEGER:
-        raise UsageError("usage: too many tokens in all")
+    if tokens.total > MOST:
+        raise UsageError(f"usage: more than {MOST} tokens in all")
     return Used(tokens, made_by or manner, model)
 
 
@@ -168,8 +168,8 @@ def _count(usage: Mapping[str, Any], name: str, absent: int | None = None) -> in
         return absent
     if type(value) is not int:
         raise UsageError(f"{name}: is no integer")
-    if not 0 <= value <= MAX_INTEGER:
-        raise UsageError(f"{name}: is not from 0 to {MAX_INTEGER}")
+    if not 0 <= value <= MOST:
+        raise UsageError(f"{name}: is not from 0 to {MOST}")
     return value
 
 

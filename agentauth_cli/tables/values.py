@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_INTEGER = 2**63 - 1
+MOST = 10**15
+"""The most that one allowance, statement or report may say: tokens, or micro-dollars."""
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MONEY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?")
+_WRITTEN = re.compile(r"([0-9]+)(?:\.([0-9]{1,6}))?")
 _RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
@@ -89,7 +92,36 @@ def money(value: Any) -> int:
     match = _MONEY.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError('expected an amount in USD as a string such as "0.50"')
+    return _micro(match)
+
+
+def written(value: Any) -> int:
+    """Return the micro-dollars that `dollars` wrote, however many they are."""
+    match = _WRITTEN.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError("expected an amount as a record has it")
+    return _micro(match)
+
+
+def _micro(match: re.Match[str]) -> int:
     return int(match[1]) * 1_000_000 + int((match[2] or "").ljust(6, "0"))
+
+
+def tokens(value: Any) -> int:
+    """Return the tokens of one allowance, statement or report."""
+    return integer(value, 0, MOST)
+
+
+def cost(value: Any) -> int:
+    """Return the micro-dollars of one allowance, statement or report, of a decimal string."""
+    return affordable(money(value))
+
+
+def affordable(micro: int) -> int:
+    """Return micro-dollars that one allowance, statement or report may say."""
+    if micro > MOST:
+        raise ValueError(f"expected ${dollars(MOST)} at most, not ${dollars(micro)}")
+    return micro
 
 
 def dollars(micro: int) -> str:

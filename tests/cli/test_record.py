@@ -214,8 +214,10 @@ def test_the_price_table_says_what_it_cost(desk: Desk) -> None:
     assert report(desk, used=replace(used, model="other"), cost=70_000).cost == 70_000
     with pytest.raises(UnpricedModelError, match="no price for aws/unheard-of"):
         report(desk, tokens=1, model="unheard-of")
-    with pytest.raises(UsageError, match="is too large"):
-        report(desk, tokens=2**63 - 1, model="model")
+    with pytest.raises(
+        UsageError, match=r"the cost of the tokens: expected \$1000000000.00 at most"
+    ):
+        report(desk, tokens=10**15, model="model")
     dearest = report(desk, used=replace(used, model=None)).cost
     assert dearest > 70_000
 
@@ -271,7 +273,8 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Stdin:
         ((), "give --tokens, --cost or --usage-json"),
         (("--model", "gpt"), "give --tokens, --cost or --usage-json"),
         (("--tokens", "1", "--usage-json", "-"), "give --tokens or --usage-json, not both"),
-        (("--tokens", str(2**63)), "--tokens: too large"),
+        (("--tokens", str(10**15 + 1)), "--tokens: expected an integer from 0 to 1000000000000000"),
+        (("--cost", "1000000000.01"), "--cost: expected $1000000000.00 at most"),
         (("--tokens", "-1"), "--tokens"),
         (("--cost", "1e3"), "--cost: expected an amount in USD"),
         (("--cost", "-1"), "--cost: expected an amount in USD"),

@@ -216,3 +216,10 @@ def test_an_empty_counter_is_no_difference(ledger: SQLiteLedger) -> None:
     """A counter of 0 and none are the same."""
     ledger.db.execute("DELETE FROM counters WHERE reserved = 0")
     assert told(ledger) == []
+
+
+def test_any_amount_that_was_written_is_counted() -> None:
+    """A record that cannot be counted would end `audit verify` for good."""
+    reported = {**event("usage.recorded", "L1"), "cost": "9999999999999.99"}
+    total = recount(rows(intent("L1", charge(3)), event("vend.issued", "L1"), reported))
+    assert total.used == {"L1": (3, 9_999_999_999_999_990_000)}

@@ -16,12 +16,14 @@ from support.clock import START, FakeClock
 from support.ledgers import DAY, charge, lease, named, opened, rate, reserve, sound, states
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from agentauth_cli.ledger.sqlite import SQLiteLedger
 
 HUGE = 2**63 - 1
+MOST = 10**15
+NOUGHT = Usage(0)
 HOUR = Window("hour", START, START + timedelta(hours=1))
 NEXT_DAY = Window("day", DAY.end, DAY.end + timedelta(days=1))
 
@@ -123,16 +125,58 @@ def test_usage_of_what_was_never_issued(ledger: SQLiteLedger) -> None:
     assert ledger.charged("L1") is None
 
 
-def test_a_sum_that_would_overflow_changes_nothing(ledger: SQLiteLedger) -> None:
-    """SQLite INTEGER range check: nothing of a step that fails stays."""
+@pytest.mark.parametrize("usage", [Usage(MOST + 1), Usage(cost=MOST + 1), Usage(-1)])
+def test_more_than_one_report_may_say_changes_nothing(ledger: SQLiteLedger, usage: Usage) -> None:
+    """SQLite INTEGER range check: nothing that cannot be counted comes in."""
     issued(ledger, "L1")
-    issued(ledger, "L2")
-    ledger.record_usage("L1", Usage(HUGE - 3), {})
     before = ledger.head()
-    with pytest.raises(StateError):
-        ledger.record_usage("L2", Usage(10), {})
+    ways: list[Callable[[], None]] = [
+        lambda: ledger.record_usage("L1", usage, {}),
+        lambda: ledger.spend(lease(""), usage, lambda _: [], {}),
+        lambda: ledger.reserve(lease("L2"), lambda _: [], {"event": "vend.intent"}, usage),
+    ]
+    for refused in ways:
+        with pytest.raises(StateError, match="a usage is from 0 to 1000000000000000 tokens"):
+            refused()
     assert ledger.head() == before
-    assert ledger.charged("L2") == Charged(3, "allowance", 0, "allowance")
+    assert ledger.charged("L1") == Charged(3, "allowance", 0, "allowance")
+
+
+def test_a_sum_at_its_bound_keeps_no_lease_from_ending(
+    ledger: SQLiteLedger, clock: FakeClock
+) -> None:
+    """What was really used always counts, even when it goes over; nobody else is stopped by it."""
+    sums = [charge(3, HUGE), charge(3, HUGE, "others")]
+    for name in ("L1", "L2", "L3"):
+        ledger.reserve(lease(name), lambda _: sums, {"event": "vend.intent", "lease": name})
+        active = replace(lease(name, seconds=900), state="active")
+        ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+    ledger.spend(lease(""), NOUGHT, lambda _: [charge(HUGE - MOST, HUGE)], {})
+    settle(ledger, "L1")
+    ledger.record_usage("L1", Usage(MOST), {})
+    assert ledger.used(named("sums"), DAY) == (HUGE, 6)
+    ledger.record_usage("L2", Usage(MOST), {})
+    clock.advance(seconds=901)
+    ledger.settle_ended()
+    assert ledger.used(named("sums"), DAY) == (HUGE, 0)
+    assert ledger.used(named("others"), DAY) == (2 * MOST + 3, 0)
+    reserve(ledger, "L4", charge(1, counter="third"))
+
+
+def test_reservations_at_their_bound(ledger: SQLiteLedger) -> None:
+    """What is reserved cannot pass it either, nor fall below nothing once leases end."""
+    for name in ("L1", "L2"):
+        reserve(ledger, name, charge(HUGE // 2, HUGE))
+        active = replace(lease(name, seconds=900), state="active")
+        ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+    reserve(ledger, "L3", charge(1, HUGE))
+    active = replace(lease("L3", seconds=900), state="active")
+    ledger.issue(active, {"event": "vend.issued", "lease": "L3"}, lambda _: None)
+    ledger.record_usage("L3", Usage(MOST), {})
+    assert ledger.used(named("sums"), DAY) == (0, HUGE)
+    for name in ("L1", "L2", "L3"):
+        assert settle(ledger, name)
+    assert ledger.used(named("sums"), DAY) == (HUGE, 0)
 
 
 def test_spent_without_a_lease(ledger: SQLiteLedger) -> None:

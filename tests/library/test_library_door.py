@@ -203,7 +203,8 @@ def test_in_any_environment(agentauth: AgentAuth) -> None:
     [
         {"duration": 0},
         {"estimate_tokens": -1},
-        {"estimate_tokens": 2**63},
+        {"estimate_tokens": 10**15 + 1},
+        {"estimate_cost": "1000000000.0000001"},
         {"estimate_tokens": 1.5},
         {"estimate_cost": float("nan")},
         {"estimate_cost": -1},

@@ -45,6 +45,10 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
         (values.money, "0.5", 500_000),
         (values.money, "00.000001", 1),
         (values.money, "999999999999.999999", 10**18 - 1),
+        (values.tokens, 10**15, 10**15),
+        (values.cost, "1000000000", 10**15),
+        (values.affordable, 10**15, 10**15),
+        (values.written, values.dollars(10**40 + 1), 10**40 + 1),
         (values.rate, "30/minute", Rate(30, 60)),
         (values.rate, "0/second", Rate(0, 1)),
         (values.rate, "1/hour", Rate(1, 3600)),
@@ -89,6 +93,10 @@ NO_RATES += [
         (values.integer, True, "expected an integer, got true or false"),
         (values.integer, -1, "expected an integer from 0 to 9223372036854775807"),
         (values.integer, 2**63, "expected an integer from 0 to"),
+        (values.tokens, 10**15 + 1, "expected an integer from 0 to 1000000000000000"),
+        (values.cost, "1000000000.000001", r"expected \$1000000000.00 at most, not \$1000000000.0"),
+        (values.written, "-1.00", "expected an amount"),
+        (values.written, 1, "expected an amount"),
         (values.version, True, "expected the integer 1"),
         (values.version, 1.0, "expected the integer 1"),
         (values.version, 2, "expected the integer 1"),
@@ -124,6 +132,7 @@ ANYTHING: SearchStrategy[Any] = st.one_of(
 PARSERS: list[Callable[[Any], Any]] = [
     *(values.text, values.boolean, values.always, values.integer, values.version),
     *(values.duration, values.money, values.rate, values.moment, values.choice("a")),
+    *(values.tokens, values.cost, values.written),
 ]
 
 
