@@ -8,6 +8,7 @@ import typer
 
 from agentauth_cli.errors import UsageError
 from agentauth_cli.inbound import session
+from agentauth_cli.policy.usage import model_name
 
 
 def identity_name(value: str | None) -> str | None:
@@ -16,6 +17,11 @@ def identity_name(value: str | None) -> str | None:
         return None if value is None else session.name(value)
     except ValueError as error:
         raise UsageError(f"an identity: {error}") from None
+
+
+def model(value: str | None) -> str | None:
+    """Return the name of a model. Raises UsageError for what cannot be one."""
+    return None if value is None else model_name(value)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Show the result as JSON.")]
@@ -49,7 +55,8 @@ Cost = Annotated[
     typer.Option("--estimate-cost", metavar="C", help="USD that this will cost: 0.50."),
 ]
 Model = Annotated[
-    str | None, typer.Option("--model", metavar="M", help="The model that will be used.")
+    str | None,
+    typer.Option("--model", metavar="M", callback=model, help="The model that is used."),
 ]
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the audit trail.")

@@ -12,7 +12,7 @@ import typer
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.leases import named
-from agentauth_cli.cli.options import Identity, Json
+from agentauth_cli.cli.options import Identity, Json, Model
 from agentauth_cli.cli.vend import parsed
 from agentauth_cli.errors import PermissionDeniedError, UsageError
 from agentauth_cli.inbound.strict_json import parse_object
@@ -48,9 +48,7 @@ def declare(group: typer.Typer) -> None:
             str | None,
             typer.Option("--cost", metavar="C", help="USD: 0.50; else by the price table."),
         ] = None,
-        model: Annotated[
-            str | None, typer.Option("--model", metavar="M", help="The model that was used.")
-        ] = None,
+        model: Model = None,
         usage_json: Annotated[
             str | None,
             typer.Option(

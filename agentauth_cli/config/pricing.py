@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from agentauth_cli.policy.prices import PriceTable, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
     from pathlib import Path
 
 NAME = "prices.json"
@@ -32,7 +32,7 @@ def _from(found: PriceTable, where: str) -> PriceTable:
 
 
 def table(state: Path, say: Callable[[str], None]) -> PriceTable:
-    """Return the table that was made since, from the state folder, else the shipped one.
+    """Return the newer one of the table that was made, in the state folder, and the shipped one.
 
     Raises StateError for one that is damaged, UnsafeFileError for one that others could have
     written: the shipped one does not take its place, since it may ask for less.
@@ -42,12 +42,13 @@ def table(state: Path, say: Callable[[str], None]) -> PriceTable:
     if content is None:
         return shipped()
     try:
-        return _from(load(parse_object(content)), str(path))
+        made = _from(load(parse_object(content)), str(path))
     except ValueError as error:
         raise StateError(
             f"{path} is no price table: {error}",
             hint="Make it anew: `agentauth budget prices --update`, or remove it",
         ) from None
+    return max(made, shipped(), key=lambda one: date.fromisoformat(one.as_of))
 
 
 def update(state: Path, today: date) -> None:

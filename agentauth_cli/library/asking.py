@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from agentauth_cli.errors import UsageError
 from agentauth_cli.library.amounts import micro, tokens
 from agentauth_cli.policy.charges import Stated
+from agentauth_cli.policy.usage import model_name
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import kind
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 LONGEST = 4096
 """Characters of a text: all of it is written down, also where the request is refused."""
 
-_TEXTS = ("environment", "resource", "model", "reason")
+_TEXTS = ("environment", "resource", "reason")
 
 
 class Asking(TypedDict, total=False):
@@ -48,12 +49,13 @@ def asked(wiring: Wiring, tool: str, asking: Asking) -> Asked:
     """
     if unknown := sorted(asking.keys() - Asking.__annotations__.keys()):
         raise TypeError(f"got an unexpected keyword argument {unknown[0]!r}")
+    model = asking.get("model")
     texts = {name: _text(name, asking.get(name)) for name in _TEXTS}
     stated = Stated(
         _seconds(asking.get("duration")),
         tokens(asking.get("estimate_tokens")),
         micro(asking.get("estimate_cost")),
-        texts["model"],
+        None if model is None else model_name(model),
         texts["reason"],
     )
     return wiring.asked(tool, texts["environment"], stated, texts["resource"])

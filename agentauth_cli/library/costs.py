@@ -6,7 +6,7 @@ import contextlib
 
 from agentauth_cli.money import Money
 from agentauth_cli.policy.prices import usage_cost
-from agentauth_cli.policy.usage import read
+from agentauth_cli.policy.usage import model_name, read
 from agentauth_cli.wiring import Wiring
 
 
@@ -22,5 +22,6 @@ def calculate_cost(usage: object, model: str | None = None) -> Money:
     ConfigError or StateError where a file of prices does not load.
     """
     used = read(usage)
+    named = None if model is None else model_name(model)
     with contextlib.closing(Wiring()) as wiring:
-        return Money.of_micro(usage_cost(wiring.prices, used, None, model))
+        return Money.of_micro(usage_cost(wiring.prices, used, None, named))

@@ -14,12 +14,13 @@ from agentauth_cli.tables.shape import Document, Key, ListOf, Named, Problem, Ta
 from agentauth_cli.tables.zones import zone
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from agentauth_cli.model import Metric, Unit
     from agentauth_cli.policy.narrow import Tool
     from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
     from agentauth_cli.policy.prices import Price
+    from agentauth_cli.tables.shape import At
 
 _PER = ("principal", "provider", "tool", "environment")
 _GROUP = "group:"
@@ -61,7 +62,8 @@ def load(content: bytes, tools: tuple[Tool, ...]) -> tuple[tuple[Budget, ...], l
     A tool that a token or cost budget can reach has to say what one lease takes of it.
     """
     document = Document("budgets.toml", content)
-    entries = document.read(FILE).get("budget") or ()
+    whole = document.read(FILE)
+    entries = whole.get("budget") or ()
     sound = not document.found
     budgets = tuple(_budget(entry) for entry in entries) if sound else ()
     for i, budget in enumerate(budgets):
@@ -73,7 +75,17 @@ def load(content: bytes, tools: tuple[Tool, ...]) -> tuple[tuple[Budget, ...], l
             document.found.append((("budget", i, "id"), f"duplicate id {budget_id!r}"))
         if budget_id:
             seen.add(budget_id)
+    document.found.extend(_same_prices(whole.get("prices") or {}))
     return budgets, document.problems()
+
+
+def _same_prices(entries: Iterable[str]) -> Iterator[tuple[At, str]]:
+    """Yield names of prices that differ from one before them in upper and lower case alone."""
+    first: dict[str, str] = {}
+    for name in entries:
+        same = first.setdefault(name.lower(), name)
+        if same != name:
+            yield ("prices", name), f"the same as {same!r}: upper and lower case do not count"
 
 
 def own_prices(content: bytes) -> dict[str, Price]:

@@ -12,6 +12,7 @@ from agentauth_cli.errors import (
     LimitError,
     PermissionDeniedError,
     RateLimitExceededError,
+    StateError,
     TooManyTokensError,
 )
 from agentauth_cli.model import (
@@ -98,14 +99,19 @@ def charges(
 ) -> list[Charge]:
     """Return what the request takes: rate limits first, then budgets in the order of the file.
 
-    `prices` is asked only where the cost of tokens matters and is not stated. Raises
+    `prices` is asked only where the cost matters and a model is stated, but no cost. Raises
     PermissionDeniedError where an obligation needs something that is not stated,
     TooManyTokensError or BudgetExceededError where more is stated than it permits, and
     UnpricedModelError where no price tells the cost.
     """
     _check_obligations(stated, decision)
-    taken = _amounts(budgets, tool, stated, decision, prices)
-    _check_caps(taken, decision)
+    try:
+        taken = _amounts(budgets, tool, stated, decision, prices)
+    except StateError:  # the table is damaged; what the policy refuses by itself comes before that
+        _check_tokens(_larger(tool.allowance.tokens, stated.tokens), decision)
+        raise
+    _check_tokens(taken["tokens"], decision)
+    _check_cost(taken["cost"], decision)
     return [
         *paced(decision.rate_limit, principal.id),
         *_budgeted(budgets, tool, principal, taken, now),
@@ -143,8 +149,9 @@ def _amounts(
     limited = decision.limit("max_cost") is not None or any(
         budget.meets(tool) and metric == "cost" for budget in budgets for _, metric in budget.limits
     )
-    if limited and cost is None and stated.tokens is not None and stated.model is not None:
-        cost = prices().cost_of(stated.tokens, tool.provider, stated.model, decision)
+    if limited and cost is None and stated.model is not None:
+        priced = prices().cost_of(stated.tokens or 0, tool.provider, stated.model, decision)
+        cost = None if stated.tokens is None else priced
     return {
         "tokens": _larger(tool.allowance.tokens, stated.tokens),
         "cost": _larger(tool.allowance.cost, cost),
@@ -158,18 +165,21 @@ def _larger(one: int | None, other: int | None) -> int | None:
     return max(0, *known) if known else None
 
 
-def _check_caps(taken: dict[Metric, int | None], decision: PolicyDecision) -> None:
+def _check_tokens(taken: int | None, decision: PolicyDecision) -> None:
     tokens = decision.limit("max_tokens")
     if tokens is not None:
-        amount = _said(taken["tokens"], tokens, "--estimate-tokens", decision)
+        amount = _said(taken, tokens, "--estimate-tokens", decision)
         if amount > tokens.value:
             raise TooManyTokensError(
                 f"{amount} tokens, and rule {tokens.rule} permits {tokens.value} for one lease",
                 hint="State fewer, or lower the tool's allowance",
             )
+
+
+def _check_cost(taken: int | None, decision: PolicyDecision) -> None:
     cost = decision.limit("max_cost")
     if cost is not None:
-        amount = _said(taken["cost"], cost, "--estimate-cost", decision)
+        amount = _said(taken, cost, "--estimate-cost", decision)
         if amount > cost.value:
             raise BudgetExceededError(
                 f"${dollars(amount)}, and rule {cost.rule} permits ${dollars(cost.value)} "

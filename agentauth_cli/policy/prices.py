@@ -1,16 +1,18 @@
 """What tokens cost: a table of prices by model, and the arithmetic. Integers only.
 
 A price is in micro-dollars per million tokens of a kind. A name is ``PROVIDER/MODEL`` in lower
-case; in a pattern ``*`` stands for any text and ``#`` for one digit. A whole name goes before a
-pattern, of two patterns the longer goes first. Where a price is not known to the last detail the
-dearer one is taken. What is not counted in tokens (searches, hours of sound), and what a faster
-tier of service costs more, is not in here.
+case; in a pattern ``*`` stands for any text and ``#`` for one digit. One's own prices go before
+those of the table, a whole name before a pattern, of two patterns the longer first. Where a price
+is not known to the last detail the dearer one is taken. What is not counted in tokens (searches,
+hours of sound), and what a faster tier of service costs more, is not in here.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import UnpricedModelError, UsageError
@@ -18,7 +20,7 @@ from agentauth_cli.policy.usage import LONGEST_MODEL, Tokens
 from agentauth_cli.tables.values import MAX_INTEGER, affordable, integer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from agentauth_cli.model import PolicyDecision
     from agentauth_cli.policy.usage import Used
@@ -95,16 +97,20 @@ def cost_unsplit(tokens: int, price: Price) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PriceTable:
-    """Prices by name and pattern, and where they come from, for people."""
+    """Prices by name and pattern, and where they come from, for people.
+
+    `own` are the names of those that are one's own; `as_of` is a date.
+    """
 
     prices: Mapping[str, Price]
     source: str = ""
     as_of: str = ""
     left_out: int = 0
+    own: frozenset[str] = frozenset()
 
     def over(self, own: Mapping[str, Price]) -> PriceTable:
-        """Return the table with prices of one's own in the place of those of the same name."""
-        return PriceTable({**self.prices, **own}, self.source, self.as_of, self.left_out)
+        """Return the table with prices of one's own, which go before all others."""
+        return replace(self, prices={**self.prices, **own}, own=frozenset(own))
 
     def find(self, provider: str, model: str) -> Price | None:
         """Return the price of a model, None where there is none."""
@@ -117,14 +123,10 @@ class PriceTable:
         The model is the provider's own where the table has it so, else it names its provider.
         """
         model = model[:LONGEST_MODEL].lower()
-        own = self._line(model if model.startswith(f"{provider}/") else f"{provider}/{model}")
-        return own if own or "/" not in model else self._line(model)
-
-    def _line(self, name: str) -> str | None:
-        if name in self.prices:
-            return name
-        matching = (one for one in self.prices if _is_pattern(one) and matches(one, name))
-        return max(matching, key=lambda one: (len(one), one), default=None)
+        whole = model if model.startswith(f"{provider}/") else f"{provider}/{model}"
+        meant = (whole, model) if "/" in model else (whole,)
+        found = (_best(known, name) for known in (self.own, self.prices) for name in meant)
+        return next((one for one in found if one is not None), None)
 
     def dearest_of(self, provider: str) -> Price | None:
         """Return what the dearest model of a provider costs, kind by kind; None without any."""
@@ -163,7 +165,7 @@ def _unpriced(
 ) -> UnpricedModelError:
     name = f"{provider}/{'MODEL' if model is None else model.lower()}"
     missing = f"no price for {name}" if model else f"no price for any model of {provider}"
-    line = f'"{name}" = {{ input = "…", output = "…" }}'
+    line = f'{json.dumps(name, ensure_ascii=False)} = {{ input = "…", output = "…" }}'
     return UnpricedModelError(
         missing, hint=f"Add to [prices] of budgets.toml: {line}", decision=decision
     )
@@ -180,6 +182,14 @@ def price_name(name: str) -> str:
     if len(name) > LONGEST_MODEL:
         raise ValueError(f"longer than {LONGEST_MODEL} characters")
     return name.lower()
+
+
+def _best(known: Collection[str], name: str) -> str | None:
+    """Return which of these names and patterns is meant by a name, None where none is."""
+    if name in known:
+        return name
+    matching = (one for one in known if _is_pattern(one) and matches(one, name))
+    return max(matching, key=lambda one: (len(one), one), default=None)
 
 
 def _is_pattern(name: str) -> bool:
@@ -212,6 +222,7 @@ def load(data: Mapping[str, Any]) -> PriceTable:
     source, as_of = (data.get(name) for name in ("source", "as_of"))
     if not isinstance(source, str) or not isinstance(as_of, str):
         raise ValueError("it does not say where it comes from")
+    date.fromisoformat(as_of)
     return PriceTable(prices, source, as_of, integer(data.get("left_out")))
 
 

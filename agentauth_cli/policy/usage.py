@@ -21,6 +21,7 @@ from agentauth_cli.errors import UsageError
 from agentauth_cli.tables.values import MOST
 
 LONGEST_MODEL = 256
+_NEVER = frozenset(" \"'\\")
 
 _SDKS = {"openai": "openai", "anthropic": "anthropic", "huggingface_hub": "huggingface"}
 _CACHE_READ, _CACHE_WRITE = "cache_read_input_tokens", "cache_creation_input_tokens"
@@ -67,7 +68,8 @@ def read(usage: object) -> Used:
     whole = _table(usage, "usage")
     model = None
     if whole.get("usage") is not None:
-        model = _model(whole)
+        named = whole.get("model")
+        model = None if named is None else model_name(named)
         made_by = made_by or _SDKS.get(type(whole["usage"]).__module__.partition(".")[0])
         whole = _table(whole["usage"], "usage")
     tokens, manner = _counted(whole, made_by)
@@ -173,13 +175,16 @@ def _count(usage: Mapping[str, Any], name: str, absent: int | None = None) -> in
     return value
 
 
-def _model(response: Mapping[str, Any]) -> str | None:
-    model = response.get("model")
-    if model is None:
-        return None
-    if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
-        raise UsageError(f"model: is no name of 1 to {LONGEST_MODEL} characters")
-    return model
+def model_name(value: object) -> str:
+    """Return the name of a model. Raises UsageError: a hint may show it as a line of TOML."""
+    whole = isinstance(value, str) and 0 < len(value) <= LONGEST_MODEL
+    if not isinstance(value, str) or not whole or not value.isprintable() or _NEVER & {*value}:
+        raise UsageError(
+            f"model: is no name of 1 to {LONGEST_MODEL} printable characters, "
+            "without spaces, quotes and backslashes",
+            hint="",
+        )
+    return value
 
 
 def _table(value: object, name: str) -> Mapping[str, Any]:

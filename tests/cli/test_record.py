@@ -276,6 +276,8 @@ def stdin(monkeypatch: pytest.MonkeyPatch) -> Stdin:
         (("--tokens", str(10**15 + 1)), "--tokens: expected an integer from 0 to 1000000000000000"),
         (("--cost", "1000000000.01"), "--cost: expected $1000000000.00 at most"),
         (("--tokens", "-1"), "--tokens"),
+        (("--tokens", "1", "--model", ""), "model: is no name of 1 to 256 printable characters"),
+        (("--tokens", "1", "--model", "m\udcff"), "model: is no name of 1 to 256 printable"),
         (("--cost", "1e3"), "--cost: expected an amount in USD"),
         (("--cost", "-1"), "--cost: expected an amount in USD"),
         (("--usage-json", "absent"), "--usage-json: absent cannot be read: No such file"),

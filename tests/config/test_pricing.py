@@ -24,7 +24,7 @@ TODAY = date(2026, 11, 26)
 OTHER = {
     "version": 1,
     "source": "mine",
-    "as_of": "2026-01-01",
+    "as_of": "2027-01-01",
     "left_out": 0,
     "models": [{"names": ["openai/gpt"], "input": 1}],
 }
@@ -76,6 +76,19 @@ def test_the_table_made_since_takes_the_place_of_the_shipped_one(tmp_path: Path)
     assert pricing.table(state, said).source == f"mine, {path}"
     pricing.update(state, TODAY)
     assert pricing.table(state, said).as_of == "2026-11-26"
+
+
+def test_the_newer_of_two_tables_is_in_force(tmp_path: Path) -> None:
+    """One that was made long ago does not stand before what a new version ships, for ever."""
+    path = tmp_path / "prices.json"
+    shipped = pricing.shipped()
+    for as_of, ours in ((shipped.as_of, False), ("2026-01-01", True), ("9999-12-31", False)):
+        path.write_text(json.dumps({**OTHER, "as_of": as_of}))
+        path.chmod(0o600)
+        assert (pricing.table(tmp_path, said) == shipped) is ours
+    path.write_text(json.dumps({**OTHER, "as_of": "zzz"}))
+    with pytest.raises(StateError, match="is no price table"):
+        pricing.table(tmp_path, said)
 
 
 @pytest.mark.parametrize(

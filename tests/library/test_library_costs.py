@@ -50,6 +50,12 @@ def test_by_the_price_of_the_model() -> None:
     assert calculate_cost(USAGE.model_dump(), "gpt-4o-mini") == found
 
 
+def test_a_model_has_a_name() -> None:
+    """Printable, without spaces and quotes: it may come into a line to paste."""
+    with pytest.raises(UsageError, match="model: is no name"):
+        calculate_cost(USAGE, 'gpt" = { input = "0", output = "0" } #')
+
+
 def test_a_response_names_its_model() -> None:
     """`calculate_cost(response)` is by the model that answered; what is given goes before it."""
     response = ChatCompletion(

@@ -220,6 +220,8 @@ def test_in_any_environment(agentauth: AgentAuth) -> None:
         {"resource": "x" * 3_000_000},
         {"model": "m" * 5_000_000},
         {"environment": ["test"]},
+        {"model": ""},
+        {"model": "gpt 4o"},
     ],
 )
 def test_what_cannot_be_asked(agentauth: AgentAuth, asking: dict[str, Any]) -> None:

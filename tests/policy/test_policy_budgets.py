@@ -14,6 +14,7 @@ from agentauth_cli.policy.pattern import Pattern
 
 HEAD = 'version = 1\n[[budget]]\nid = "b"\n'
 GOOD = HEAD + "per = []\n"
+PRICE = "{ input = '1', output = '1' }"
 
 
 def tool(name: str = "chat", environment: str = "dev", **allowance: int) -> Tool:
@@ -123,6 +124,10 @@ LIMITS = "limits.day = { requests = 1 }\n"
         ("version = 1\n[prices]\n'a/x' = { input = '1' }", "missing key 'output'"),
         ("version = 1\n[prices]\n'a/x' = { input = 1, output = '1' }", "expected an amount"),
         ("version = 1\n[prices]\n'a/x' = 1", "expected a table, got an integer"),
+        (
+            f"version = 1\n[prices]\n'a/X' = {PRICE}\n'a/x' = {PRICE}",
+            "the same as 'a/X': upper and lower case do not count",
+        ),
         ("version = 1\nprices = {}", "an empty table"),
         ("version = 1\nprices = 1", "expected a table"),
         ("version", "not TOML"),

@@ -16,6 +16,7 @@ from agentauth_cli.errors import (
     BudgetExceededError,
     PermissionDeniedError,
     RateLimitExceededError,
+    StateError,
     TooManyTokensError,
     UnpricedModelError,
 )
@@ -241,6 +242,31 @@ def test_a_model_without_a_price_is_refused(
     assert raised.value.hint == f"Add to [prices] of budgets.toml: {line}"
     known = replace(stated, cost=1)
     assert len(taken(known, decision, *budgets, of=tool())) == len(budgets)
+
+
+def test_an_unknown_model_is_refused_also_where_nothing_else_is_stated() -> None:
+    """Unknown model with a cost limit in force: refused."""
+    limited = budget("per = []\nlimits.day = { cost = '9' }")
+
+    def asked(**stated: Any) -> list[Charge]:
+        return taken(Stated(**stated), obliged(), limited, of=tool(cost=5), prices=lambda: TABLE)
+
+    with pytest.raises(UnpricedModelError, match="no price for openai/unheard-of"):
+        asked(model="unheard-of")
+    assert [one.amount for one in asked(model="gpt")] == [5]
+    assert [one.amount for one in asked(model="unheard-of", cost=7)] == [7]
+
+
+def test_what_the_policy_refuses_comes_before_a_damaged_table() -> None:
+    """Where several hold, the first of 5, 7, 9 is given."""
+
+    def damaged() -> PriceTable:
+        raise StateError("no price table")
+
+    decision = obliged(max_tokens=9, max_cost="1")
+    for tokens, error in ((10, TooManyTokensError), (9, StateError)):
+        with pytest.raises(error):
+            taken(Stated(tokens=tokens, model="gpt"), decision, of=tool(), prices=damaged)
 
 
 def test_a_cost_that_nothing_limits_need_not_be_known() -> None:

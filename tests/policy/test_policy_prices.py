@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from fractions import Fraction
 from typing import Any
 
@@ -219,6 +220,26 @@ def test_own_prices_stand_in_the_place_of_the_tables() -> None:
     more = {"cache_write": 3 * 10**6, "audio_input": 4 * 10**6, "audio_output": 5 * 10**6}
     assert table.find("openai", "gpt-x") == flat(10**6, output=2 * 10**6, **more)
     assert own_prices(b"version = 1") == {}
+
+
+def test_own_patterns_stand_in_the_place_of_whole_names_of_the_table() -> None:
+    """What somebody pays is what they say: a pattern of one's own goes before any other name."""
+    table = PriceTable({"openai/gpt-4o": flat(1), "openai/gpt-4o-*": flat(2), "openai/o": flat(3)})
+    own = table.over({"openai/gpt*": flat(10), "aws/*": flat(20)})
+    assert own.find("openai", "gpt-4o") == flat(10)
+    assert own.find("openai", "gpt-4o-mini") == flat(10)
+    assert own.find("openai", "o") == flat(3)
+    assert own.find("aws", "openai/gpt-4o") == flat(20)
+    assert own.find("gcp", "openai/gpt-4o") == flat(10)
+    assert own.find("gcp", "gpt-4o") is None
+
+
+def test_a_hint_is_a_line_of_toml() -> None:
+    """It is to be pasted into budgets.toml, and says there what it says here."""
+    with pytest.raises(UnpricedModelError) as raised:
+        PriceTable({}).cost_of(1, "openai", 'gpt" = { input = "0" } #')
+    line = raised.value.hint.partition(": ")[2]
+    assert list(tomllib.loads(line)) == ['openai/gpt" = { input = "0" } #']
 
 
 @pytest.mark.parametrize(

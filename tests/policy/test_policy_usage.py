@@ -29,6 +29,7 @@ CHAT = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 RESPONSES = {"input_tokens": 100, "output_tokens": 20, "total_tokens": 120}
 CACHED = {"cache_read_input_tokens": 40, "cache_creation_input_tokens": 7}
 MOST = 10**15
+BAD = (" ", '"', "'", "\\", "\n", "\x1b", "\u2028", "\udcff", "\u200b")
 
 
 def test_openai_chat_completions() -> None:
@@ -210,6 +211,7 @@ def test_of_what_overlaps_the_dearer_is_counted(
         ({"model": 5, "usage": CHAT}, "model: is no name"),
         ({"model": "", "usage": CHAT}, "model: is no name"),
         ({"model": "x" * 257, "usage": CHAT}, "model: is no name"),
+        *(({"model": f"gpt{one}4o", "usage": CHAT}, "model: is no name") for one in BAD),
         ({"usage": "x"}, "usage: is no usage object"),
         ({"usage": None}, "usage: has none of"),
         ({}, "usage: has none of"),
