@@ -34,6 +34,7 @@ AgentAuthError
 ├── StateError                      9  state or audit could not be read or written
 │   ├── LedgerMissingError
 │   ├── LedgerVersionError
+│   ├── RevokedError
 │   └── UndeliveredError
 ├── CommandUnusableError          126  the command of `exec` cannot be run
 └── CommandMissingError           127  the command of `exec` is not there
@@ -325,6 +326,13 @@ class LedgerVersionError(StateError):
 
     what = "ledger version"
     advice = "Use the version of agentauth that wrote it"
+
+
+class RevokedError(StateError):
+    """The lease was released before its credential could be issued."""
+
+    what = "revoked"
+    advice = "`agentauth lease show LEASE` says by whom"
 
 
 class UndeliveredError(StateError):

@@ -356,6 +356,10 @@ class Lease:
     process: str = ""
     credential_id: str = ""
 
+    def lives(self, now: datetime) -> bool:
+        """Say whether its credential can still be used: it outlives being settled."""
+        return self.state in ("active", "undelivered", "settled") and self.ends_at > now
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderCredential:

@@ -287,9 +287,11 @@ def issue(
 ) -> Vended:
     """Step 7: the switches once more, then the lease is active.
 
-    Raises SwitchedOffError; StateError where the process was stopped for longer than a lease may
-    be pending, since what was decided then need not hold any more.
+    Raises SwitchedOffError; RevokedError where the lease was released meanwhile; StateError where
+    the process was stopped for longer than a lease may be pending, since what was decided then
+    need not hold any more.
     """
+    trail.known.update(records.credential(credential))
     if parts.clock() >= lease.ends_at:
         raise StateError(f"lease {lease.id} was not issued in its time", hint="Try again")
     tool, principal = bounded.narrowed.tool, bounded.narrowed.principal
@@ -304,7 +306,6 @@ def issue(
         ends_at=credential.expires_at,
         credential_id=credential.credential_id,
     )
-    trail.known.update(records.credential(credential))
     record = {"event": "vend.issued", **trail.known, "lease": lease.id}
     parts.ledger().issue(active, record, recheck)
     return Vended(replace(credential, lease=lease.id), active, bounded)
@@ -384,7 +385,7 @@ class Trail:
         match ledger.lease_state(self.lease):
             case "":
                 ledger.append({"event": self._denied, **self.known, **why})
-            case "pending":
+            case "pending" | "released":  # by whoever revoked it: what was minted is known here
                 ledger.release(self.lease, {"event": "vend.failed", **self.known, **why})
             case "active":
                 why["reason"] = f"undelivered: {why['reason']}"

@@ -118,7 +118,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from budget; and __fish_seen_su
 complete -c agentauth -n '__fish_seen_subcommand_from budget; and __fish_seen_subcommand_from prices' -l update -d 'Make the table anew from the installed genai-prices.'
 complete -c agentauth -n '__fish_seen_subcommand_from budget; and __fish_seen_subcommand_from prices' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from budget; and __fish_seen_subcommand_from show' -l json -d 'Show the result as JSON.'
-complete -c agentauth -n '__fish_seen_subcommand_from lease; and not __fish_seen_subcommand_from list show revoke' -a list -d 'Show the leases that are not over.'
+complete -c agentauth -n '__fish_seen_subcommand_from lease; and not __fish_seen_subcommand_from list show revoke' -a list -d 'Show the leases that are not over, or whose credential lives on.'
 complete -c agentauth -n '__fish_seen_subcommand_from lease; and not __fish_seen_subcommand_from list show revoke' -a show -d 'Show everything that is known of a lease.'
 complete -c agentauth -n '__fish_seen_subcommand_from lease; and not __fish_seen_subcommand_from list show revoke' -a revoke -d 'Revoke leases: a line for each says what came of it.'
 complete -c agentauth -n '__fish_seen_subcommand_from lease; and __fish_seen_subcommand_from list' -l json -d 'Show the result as JSON.'

@@ -19,6 +19,7 @@ from agentauth_cli.errors import (
     PrincipalBlockedError,
     ProviderRefusedError,
     RateLimitExceededError,
+    RevokedError,
     StateError,
     Stopped,
     SwitchFileError,
@@ -477,6 +478,27 @@ def test_a_switch_that_another_process_remembers_meanwhile_stops_it_too(world: W
     world.broker.act = lambda: other.switch_on(Switch("all"), {"event": "switch.on"})
     assert world.refused(AgentAuthError).exit_code == 6
     assert world.events() == ["vend.intent", "switch.on", "vend.failed"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_lease_that_is_revoked_while_it_is_minted(world: World, *, fails: bool) -> None:
+    """Nothing is delivered, and what was minted is written down all the same."""
+
+    def revoke() -> None:
+        world.ledger.release("L1", {"event": "lease.revoked", "lease": "L1"})
+        if fails:
+            raise ProviderRefusedError("AccessDenied")
+
+    world.broker.act = revoke
+    refused = world.refused(ProviderRefusedError if fails else RevokedError)
+    assert world.events() == ["vend.intent", "lease.revoked", "vend.failed"]
+    failed = world.records()[-1]
+    assert failed["lease"] == "L1"
+    if not fails:
+        assert refused.message == "lease L1 was revoked, or given up, while its credential was made"
+        assert refused.exit_code == 9
+        assert failed["credential_id"] == "public-id"
+    world.holds()
 
 
 @pytest.mark.parametrize("error", [UndeliveredError("closed"), Stopped(15)])

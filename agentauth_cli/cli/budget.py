@@ -11,20 +11,17 @@ import typer
 from agentauth_cli.cli import prices, record, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.deliver.formats import rfc3339
-from agentauth_cli.ledger.rows import micros, stamp
+from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.policy.windows import window
 from agentauth_cli.tables.values import dollars
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterator
 
     from agentauth_cli.ledger.recount import Counters
-    from agentauth_cli.model import Mark, Metric, Window
-    from agentauth_cli.policy.budgets import Budget
-
-    Marks = Mapping[tuple[str, int], frozenset[Mark]]
+    from agentauth_cli.ledger.sqlite import SQLiteLedger
+    from agentauth_cli.model import Metric, Window
 
 
 def declare(app: typer.Typer) -> None:
@@ -66,41 +63,32 @@ class Sum:
 def current(wiring: Wiring) -> list[Sum]:
     """Return what is used of each budget in the windows of now."""
     ledger, now = wiring.ledger, wiring.clock()
-    return list(sums(tuple(wiring.budgets()), ledger.counters(), ledger.marks(), now))
+    limits = [
+        (budget.id, metric, limit, window(unit, now, budget.zone))
+        for budget in wiring.budgets()
+        for (unit, metric), limit in budget.limits.items()
+    ]
+    counters = ledger.counters({span.start for *_, span in limits})
+    return [one for limit in limits for one in _sums(ledger, counters, *limit)]
 
 
-def sums(
-    budgets: tuple[Budget, ...], counters: Counters, marks: Marks, now: datetime
+def _sums(
+    ledger: SQLiteLedger, counters: Counters, budget: str, metric: Metric, limit: int, span: Window
 ) -> Iterator[Sum]:
-    """Yield the counters in use now, and a 0 for each limit that nothing was taken from."""
-    for budget in budgets:
-        for (unit, metric), limit in budget.limits.items():
-            span = window(unit, now, budget.zone)
-            found = list(_of(budget.id, unit, metric, counters, stamp(span.start)))
-            for counter, of, (spent, reserved) in found or [("", (), (0, 0))]:
-                known = ["exact"] if metric in ("requests", "leases") else []
-                known += marks.get((counter, micros(span.start)), ())
-                whole = (spent, reserved, limit, tuple(sorted(known)))
-                yield Sum(budget.id, metric, span, of, *whole)
+    """Yield the counters of a limit that are in use now, a 0 where nothing was taken from it."""
+    found = list(_of(budget, span.unit, metric, counters, stamp(span.start)))
+    for counter, of, (spent, reserved) in found or [("", (), (0, 0))]:
+        marks = ledger.marks(counter, span, metric)
+        yield Sum(budget, metric, span, of, spent, reserved, limit, tuple(sorted(marks)))
 
 
 def _of(
     budget: str, unit: str, metric: str, counters: Counters, start: str
 ) -> Iterator[tuple[str, tuple[str, ...], tuple[int, int]]]:
     for (counter, since), used in sorted(counters.items()):
-        parts = _parts(counter)
+        parts = tuple(json.loads(counter))
         if since == start and parts[:4] == ("budget", budget, unit, metric):
             yield counter, parts[4:], used
-
-
-def _parts(counter: str) -> tuple[str, ...]:
-    """Return what a counter is named by, nothing where it is damaged: `audit verify` says so."""
-    try:
-        parts = json.loads(counter)
-    except (ValueError, RecursionError):
-        return ()
-    whole = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
-    return tuple(parts) if whole else ()
 
 
 def work(wiring: Wiring, *, as_json: bool) -> None:

@@ -22,9 +22,9 @@ def declare(app: typer.Typer) -> None:
 
     @group.command("list")
     def list_(*, as_json: Json = False) -> None:
-        """Show the leases that are not over.
+        """Show the leases that are not over, or whose credential lives on.
 
-        They are pending, active, expired, orphaned or undelivered.
+        They are pending, active, expired, orphaned, undelivered, or settled before their end.
         """
         work(Wiring(say=screen.say), as_json=as_json)
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 LIVES_ON = 1
 _NEVER_ALONE = (ProviderType.AWS, ProviderType.GCP)
-_DELIVERED = ("active", "undelivered")
+_RELEASED = {
+    "pending": "released; a mint that is under way is not delivered",
+    "orphaned": "released: nothing was vended for it",
+}
 
 
 def declare(group: typer.Typer) -> None:
@@ -83,13 +86,13 @@ def work(wiring: Wiring, names: Sequence[str], reason: str | None, *, as_json: b
 def revoked(wiring: Wiring, lease: Lease, said: dict[str, Any]) -> Outcome:
     """Revoke one lease, and write down what came of it."""
     record = {"event": "lease.revoked", **lease_fields(lease), **said}
-    if lease.state in ("pending", "orphaned"):
+    if lease.state in _RELEASED:
         wiring.ledger.release(lease.id, {**record, "outcome": "released"})
         now = named(wiring, lease.id)
         if now.state == "released":
-            return Outcome(now, "released: nothing was vended for it")
+            return Outcome(now, _RELEASED[lease.state])
         lease = now  # it was issued meanwhile
-    if lease.state not in _DELIVERED:
+    if not lease.lives(wiring.clock()):
         return Outcome(lease, f"over already: {lease.state}")
     outcome = "cannot be revoked alone"
     if lease.provider not in _NEVER_ALONE:

@@ -59,17 +59,14 @@ def work(wiring: Wiring, lease_id: str, *, as_json: bool) -> None:
 
 def _records(wiring: Wiring, lease_id: str) -> Iterator[dict[str, Any]]:
     """Yield the audit records of a lease; one that is damaged is said."""
-    for row in wiring.ledger.records():
-        if json.dumps(lease_id) not in row.record:
-            continue
+    for row in wiring.ledger.records_of(lease_id):
         try:
             record = json.loads(row.record)
             audit.line(record)
         except audit.DAMAGED:
             screen.say(f"record {row.seq} is damaged: see `agentauth audit verify`")
             continue
-        if record.get("lease") == lease_id:
-            yield record
+        yield record
 
 
 def _charge(charge: Mapping[str, Any]) -> str:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 def named(wiring: Wiring, lease_id: str) -> Lease:
     """Return a lease, also one that is over. Raises UnknownNameError with the nearest."""
-    found = wiring.ledger.lease(lease_id)
+    text = lease_id.isprintable()  # what is none, no ledger can hold
+    found = wiring.ledger.lease(lease_id) if text else None
     if found is None:
-        known = [one.id for one in wiring.ledger.leases(wiring.clock())]
+        known = [one.id for one in wiring.ledger.leases(wiring.clock())] if text else []
         near = did_you_mean(lease_id, known)
         raise UnknownNameError(
             f"there is no lease {lease_id!r}{near}", hint="See `agentauth lease list`"
@@ -30,8 +31,7 @@ def say_living(wiring: Wiring, principal: str) -> None:
     """Say which credentials a principal has: no switch and no logout takes them back."""
     now = wiring.clock()
     for one in wiring.ledger.leases(now):
-        held = one.principal == principal and one.state in {"active", "undelivered"}
-        if held and one.ends_at > now:
+        if one.principal == principal and one.lives(now):
             screen.say(f"lives on: {one.id} for {one.tool}, until {rfc3339(one.ends_at)}")
 
 

@@ -29,7 +29,7 @@ from agentauth_cli.tables.shape import did_you_mean
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 _FILE = "the file"
 _LEDGER = "the ledger"
@@ -316,15 +316,12 @@ def _reaches(wiring: Wiring, switch: Switch) -> str:
 
 
 def _living(wiring: Wiring, switch: Switch) -> list[Lease]:
+    now = wiring.clock()
     try:
-        leases = wiring.ledger.leases(wiring.clock())
+        leases = wiring.ledger.leases(now)
     except AgentAuthError:
         return []
-    return [one for one in _delivered(leases) if _reach(one).hit_by(switch)]
-
-
-def _delivered(leases: Iterable[Lease]) -> list[Lease]:
-    return [one for one in leases if one.state in ("active", "undelivered")]
+    return [one for one in leases if one.lives(now) and _reach(one).hit_by(switch)]
 
 
 def _reach(lease: Lease) -> Reach:

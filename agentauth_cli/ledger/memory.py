@@ -27,13 +27,15 @@ PATH = Path("in memory")
 class MemoryLedger(SQLiteLedger):
     """The same steps, on one connection that all threads of the process share.
 
-    `tell` gets every record, the very bytes that were hashed, before it counts as written; what it
-    raises undoes the step.
+    `tell` gets the records of a step, the very bytes that were hashed, a line each, once all of the
+    step is done and before it counts; what it raises undoes the step. Nothing then fails behind it
+    but for a signal, or want of memory, just before SQLite's own COMMIT.
     """
 
     def __init__(self, *, clock: Clock, context: Record, tell: Callable[[str], None]) -> None:
         self._lock = threading.RLock()
         self._tell = tell
+        self._untold: list[str] = []
         super().__init__(PATH, clock=clock, context=context)
 
     def _connected(self, say: Callable[[str], None]) -> sqlite3.Connection:
@@ -58,11 +60,25 @@ class MemoryLedger(SQLiteLedger):
         with self._lock, told(self.path):
             yield
 
+    @contextlib.contextmanager
+    def step(self) -> Iterator[datetime]:
+        """One transaction; its records are told at its end."""
+        with super().step() as now:
+            self._untold.clear()
+            yield now
+            if self._untold:
+                self._tell("\n".join(self._untold))
+
     def write(self, record: Record, now: datetime) -> None:
-        """Append a record to the chain, inside a step, and tell it."""
+        """Append a record to the chain, inside a step."""
         super().write(record, now)
         (row,) = super().records(1)
-        self._tell(row.record)
+        self._untold.append(row.record)
+
+    def records_of(self, lease: str) -> Iterator[Row]:
+        """Yield the records of a lease, as they are now."""
+        with self.reading():
+            return iter(list(super().records_of(lease)))
 
     def records(self, last: int | None = None) -> Iterator[Row]:
         """Yield all records in order, or the `last` ones, as they are now."""

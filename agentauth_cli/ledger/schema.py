@@ -67,6 +67,7 @@ CREATE TABLE refusals (
 
 _SECOND = """
 CREATE INDEX lease_charges_of ON lease_charges (counter, start);
+CREATE INDEX leases_settled ON leases (ends_at) WHERE state = 'settled';
 CREATE INDEX records_lease ON records (json_extract(record, '$.lease'));
 
 -- what each lease took: first what was reserved for it, then what is known to have been used; and

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from agentauth_cli.model import Charge, Lease, Mark
+    from agentauth_cli.model import Charge, Lease, Mark, Metric
     from agentauth_cli.ports import Record
 
 _METRIC = 3  # of a counter's name: budget, id, unit, metric, values
@@ -41,6 +41,10 @@ WITH RECURSIVE seen(id) AS (
 SELECT id FROM seen WHERE id IS NOT NULL
 """
 """Each principal once, by leaps through the index: not record by record."""
+
+
+def _less(known: int | None, than: int) -> bool:
+    return known is not None and known < than
 
 
 class Spending(Store):
@@ -81,19 +85,26 @@ class Spending(Store):
                 ),
             )
             known = {"tokens": usage.tokens, "cost": usage.cost}
-            self._raise_charges(lease_id, known, settled=lease.state == "settled", lower=lower)
-            said = {"event": "usage.recorded", "usage": "declared", "lowered": lower or None}
+            fell = self._raise_charges(
+                lease_id, known, settled=lease.state == "settled", lower=lower
+            )
+            was = (before.tokens, before.cost)
+            fell |= lower and any(map(_less, known.values(), was))
+            said = {"event": "usage.recorded", "usage": "declared", "lowered": fell or None}
             fields = {**lease_fields(lease), **usage_fields(usage)}
             self.write({**said, **fields, **record}, now)
 
     def _raise_charges(
         self, lease_id: str, known: Mapping[str, int | None], *, settled: bool, lower: bool
-    ) -> None:
+    ) -> bool:
+        """Set what the lease takes of each counter; say whether any of it fell."""
+        fell = False
         column = "spent" if settled else "reserved"
         query = "SELECT counter, start, amount FROM lease_charges WHERE lease = ?"
         for counter, start, amount in self.db.execute(query, (lease_id,)).fetchall():
             metric = json.loads(counter)[_METRIC]
             more = raised(amount, known.get(metric), lower=lower) - amount
+            fell |= more < 0
             if more:
                 self.db.execute(
                     f"UPDATE counters SET {column} = {MOVED.format(column)} "  # noqa: S608 - our own name
@@ -101,6 +112,7 @@ class Spending(Store):
                     (more, counter, start),
                 )
                 self.db.execute(HOLD, (lease_id, counter, start, more))
+        return fell
 
     def spend(
         self,
@@ -169,22 +181,16 @@ class Spending(Store):
             cost += ((row[2] or 0) << 32) + (row[3] or 0)
         return Usage(tokens, cost)
 
-    def marks(self) -> dict[tuple[str, int], frozenset[Mark]]:
-        """Return how well the tokens and costs of each counter are known, by name and start.
-
-        The start is in microseconds since 1970.
-        """
+    def marks(self, counter: str, window: Window, metric: Metric) -> set[Mark]:
+        """Return how well a counter is known in a window; what is counted here is `exact`."""
+        if metric in {"requests", "leases"}:
+            return {"exact"}
         query = (
-            "SELECT DISTINCT counter, start, tokens_mark, cost_mark "
-            "FROM lease_charges JOIN usage ON usage.id = lease"
+            f"SELECT DISTINCT {metric}_mark FROM lease_charges JOIN usage ON usage.id = lease "  # noqa: S608 - our own names
+            "WHERE counter = ? AND start = ?"
         )
-        found: dict[tuple[str, int], set[Mark]] = {}
         with self.reading():
-            for counter, start, *marks in self.db.execute(query):
-                metric = json.loads(counter)[_METRIC]
-                if metric in {"tokens", "cost"}:
-                    found.setdefault((counter, start), set()).add(marks[metric == "cost"])
-        return {key: frozenset(value) for key, value in found.items()}
+            return {mark for (mark,) in self.db.execute(query, (counter, micros(window.start)))}
 
     def principals(self) -> list[str]:
         """Return every principal that a record names, once."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from agentauth_cli.errors import StateError
+from agentauth_cli.errors import RevokedError, StateError
 from agentauth_cli.ledger import rates
 from agentauth_cli.ledger.process import alive
 from agentauth_cli.ledger.recount import reserved
@@ -32,12 +32,13 @@ from agentauth_cli.model import Charge, Lease, Rate, Usage, Window
 from agentauth_cli.policy.charges import exceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from agentauth_cli.policy.switches import Switch
     from agentauth_cli.ports import Record
 
 _OPEN = f"SELECT {LEASE} FROM leases WHERE state NOT IN ('settled', 'released')"  # noqa: S608 - our own names
+_LIVING = f"SELECT {LEASE} FROM leases WHERE state = 'settled' AND ends_at > ?"  # noqa: S608 - our own names
 # Pending, and reserved later than its whole time to live from now: the clock was set back since,
 # and what it holds must not be held until then.
 _AHEAD = "(state = 'pending' AND reserved_at - ? > ends_at - reserved_at)"
@@ -122,7 +123,9 @@ class SQLiteLedger(Spending, Remembering):
                 (micros(lease.ends_at), lease.credential_id, lease.id),
             )
             if changed.rowcount != 1:
-                raise StateError(f"lease {lease.id} was released before it could be issued")
+                raise RevokedError(
+                    f"lease {lease.id} was revoked, or given up, while its credential was made"
+                )
             self.write(record, now)
 
     def release(self, lease_id: str, record: Record) -> None:
@@ -219,9 +222,13 @@ class SQLiteLedger(Spending, Remembering):
     # -- what can be read --------------------------------------------------------------------
 
     def leases(self, now: datetime) -> list[Lease]:
-        """Return the leases that are not over, oldest first, each as it stands at `now`."""
+        """Return the leases that are not over, oldest first, each as it stands at `now`.
+
+        Also those that were settled before their end: their credentials live until then.
+        """
         with self.reading():
-            rows = self.db.execute(f"{_OPEN} ORDER BY reserved_at, id")
+            query = f"{_OPEN} UNION ALL {_LIVING} ORDER BY reserved_at, id"
+            rows = self.db.execute(query, (micros(now),))
             return [_standing(lease_of(row), now) for row in rows]
 
     def lease(self, lease_id: str) -> Lease | None:
@@ -230,10 +237,19 @@ class SQLiteLedger(Spending, Remembering):
             found = self._lease(lease_id)
             return _standing(found, self._clock()) if found else None
 
-    def counters(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Return what is spent and what is reserved, by counter and start of its window."""
+    def counters(
+        self, starts: Collection[datetime] | None = None
+    ) -> dict[tuple[str, str], tuple[int, int]]:
+        """Return what is spent and what is reserved, by counter and start of its window.
+
+        With `starts`, of the windows that began then alone.
+        """
+        query = "SELECT counter, start, spent, reserved FROM counters"
+        wanted = [] if starts is None else [micros(one) for one in starts]
+        if starts is not None:
+            query += f" WHERE start IN ({', '.join('?' * len(wanted))})"
         with self.reading():
-            rows = self.db.execute("SELECT counter, start, spent, reserved FROM counters")
+            rows = self.db.execute(query, wanted)
             return {
                 (self._checked_name(row[0]), stamp(moment(row[1]))): (row[2], row[3])
                 for row in rows

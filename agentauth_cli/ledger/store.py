@@ -291,12 +291,20 @@ class Store:
         """
         with self.reading():
             first = max(0, self.head()[0] - last) if last is not None else 0
-            query = (
-                "SELECT seq, CAST(record AS BLOB), CAST(hash AS BLOB) FROM records "
-                "WHERE seq > ? ORDER BY seq"
-            )
-            for seq, record, hashed in self.db.execute(query, (first,)):
-                yield Row(seq, record.decode(errors="replace"), hashed.decode(errors="replace"))
+            yield from self._rows("seq > ?", first)
+
+    def records_of(self, lease: str) -> Iterator[Row]:
+        """Yield the records of a lease in order."""
+        with self.reading():
+            yield from self._rows("json_extract(record, '$.lease') = ?", lease)
+
+    def _rows(self, where: str, value: int | str) -> Iterator[Row]:
+        query = (
+            "SELECT seq, CAST(record AS BLOB), CAST(hash AS BLOB) FROM records "  # noqa: S608 - our own words
+            f"WHERE {where} ORDER BY seq"
+        )
+        for seq, record, hashed in self.db.execute(query, (value,)):
+            yield Row(seq, record.decode(errors="replace"), hashed.decode(errors="replace"))
 
     def remembers(self, what: str) -> bool:
         """Say whether this ledger was told to remember something."""

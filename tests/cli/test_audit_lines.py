@@ -10,10 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentauth_cli.cli.audit import check, show
-from agentauth_cli.cli.budget import sums
-from agentauth_cli.ledger.rows import stamp
-from agentauth_cli.policy import budgets
-from agentauth_cli.policy.windows import window
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
 from support.ledgers import without_indexes
@@ -81,15 +77,3 @@ def test_a_line_has_no_control_characters(
     wiring.ledger.append({"event": "vend.denied", "reason": "a\x1b[31m\nb", "decision": "deny"})
     show(wiring, 1, as_json=False)
     assert capsys.readouterr().out.endswith("denied because a\\x1b[31m\\nb\n")
-
-
-@pytest.mark.parametrize("counter", ["", "{", "[]", "{}", "7", "[1]", '["budget", 1]', "[" * 9999])
-def test_a_counter_that_is_damaged_hides_no_other(counter: str) -> None:
-    """`budget show` and `status` show the counters that are whole."""
-    found, problems = budgets.load(BUDGETS.encode(), ())
-    assert not problems
-    now = FakeClock()()
-    start = stamp(window("day", now, found[0].zone).start)
-    whole = json.dumps(["budget", "b", "day", "requests", "okta/one"])
-    shown = sums(found, {(counter, start): (1, 1), (whole, start): (2, 3)}, {}, now)
-    assert [(one.of, one.spent, one.reserved) for one in shown] == [(("okta/one",), 2, 3)]

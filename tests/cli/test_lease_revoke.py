@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentauth_cli.cli import lease_revoke, lease_show
+from agentauth_cli.cli.leases import say_living
 from agentauth_cli.errors import UnknownNameError
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
-from support.ledgers import charge, lease, rate, reserve, sound, states, without_indexes
+from support.ledgers import charge, lease, rate, reserve, sound, states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +53,7 @@ def revoke(wiring: Wiring, *names: str) -> int:
         ("huggingface", "failed: this version revokes nothing at huggingface"),
     ],
 )
-@pytest.mark.parametrize("state", ["active", "undelivered"])
+@pytest.mark.parametrize("state", ["active", "undelivered", "settled"])
 def test_what_cannot_be_revoked_stays_listed(
     wiring: Wiring, provider: str, outcome: str, state: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,6 +61,8 @@ def test_what_cannot_be_revoked_stays_listed(
     issue(wiring, "L1", provider=provider)
     if state == "undelivered":
         wiring.ledger.undelivered("L1", {"event": "vend.failed", "lease": "L1"})
+    if state == "settled":
+        wiring.ledger.settle("L1", {"event": "lease.settled", "lease": "L1"})
     assert revoke(wiring, "L1") == 1
     assert capsys.readouterr().out == f"L1: {outcome}, ends at {ENDS}\n"
     assert [one.state for one in wiring.ledger.leases(wiring.clock())] == [state]
@@ -83,7 +86,10 @@ def test_a_pending_lease_is_released(
     named: dict[str, Any] = {} if process is None else {"process": process}
     reserve(wiring.ledger, "L1", charge(3, 99), **named)
     assert revoke(wiring, "L1") == 0
-    assert capsys.readouterr().out == "L1: released: nothing was vended for it\n"
+    said = "; a mint that is under way is not delivered"
+    if process is not None:
+        said = ": nothing was vended for it"
+    assert capsys.readouterr().out == f"L1: released{said}\n"
     assert states(wiring.ledger) == {"L1": "released"}
     assert list(wiring.ledger.counters().values()) == [(0, 0)]
     assert json.loads(list(wiring.ledger.records())[-1].record)["event"] == "lease.revoked"
@@ -106,7 +112,7 @@ def test_a_lease_that_is_issued_meanwhile_lives_on(
     assert capsys.readouterr().out == f"L1: cannot be revoked alone, ends at {ENDS}\n"
 
 
-@pytest.mark.parametrize("state", ["settled", "released", "expired"])
+@pytest.mark.parametrize("state", ["settled", "released", "expired", "undelivered"])
 def test_one_that_is_over_says_so(
     wiring: Wiring, state: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -118,12 +124,34 @@ def test_one_that_is_over_says_so(
         issue(wiring, "L1")
     if state == "settled":
         wiring.ledger.settle("L1", {"event": "lease.settled", "lease": "L1"})
+    if state == "undelivered":
+        wiring.ledger.undelivered("L1", {"event": "vend.failed", "lease": "L1"})
     assert isinstance(wiring.clock, FakeClock)
-    wiring.clock.advance(seconds=901)
+    wiring.clock.advance(seconds=900)
+    say_living(wiring, "okta/alice")
     before = wiring.ledger.head()
     assert revoke(wiring, "L1") == 0
-    assert capsys.readouterr().out == f"L1: over already: {state}\n"
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (f"L1: over already: {state}\n", "")
     assert wiring.ledger.head() == before
+
+
+def test_what_lives_on_is_said_whatever_became_of_its_lease(
+    wiring: Wiring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which leases live on, and until when."""
+    issue(wiring, "L1")
+    issue(wiring, "L2")
+    wiring.ledger.settle("L1", {"event": "lease.settled", "lease": "L1"})
+    say_living(wiring, "okta/alice")
+    lines = [f"lives on: {name} for s3_upload, until {ENDS}" for name in ("L1", "L2")]
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+def test_what_is_no_name_is_unknown(wiring: Wiring) -> None:
+    """A name that is not UTF-8: exit 2, not a failure of the ledger."""
+    with pytest.raises(UnknownNameError, match=r"there is no lease '\\udcff'"):
+        revoke(wiring, "\udcff")
 
 
 def test_several_each_once_or_none(wiring: Wiring, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,8 +180,7 @@ def test_a_damaged_record_hides_no_other(
     wiring.ledger.append({"event": "check", "lease": "L1"})
     wiring.ledger.append({"event": "app.record", "note": "L1"})
     with contextlib.closing(sqlite3.connect(wiring.ledger.path)) as db:
-        without_indexes(db)
-        db.execute('UPDATE records SET record = \'{"lease": "L1"\' WHERE seq = 2')
+        db.execute('UPDATE records SET record = \'{"lease": "L1"}\' WHERE seq = 2')
         db.commit()
     lease_show.work(wiring, "L1", as_json=True)
     shown = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -44,6 +45,38 @@ def test_what_cannot_be_told_does_not_happen() -> None:
     assert ledger.head()[0] == 0
     assert ledger.used(named("sums"), DAY) == (0, 0)
     assert ledger.lease("L1") is None
+
+
+def test_a_step_that_fails_tells_nothing() -> None:
+    """A number is told once: of a step that is undone no record was told."""
+    told: list[str] = []
+    ledger = ephemeral(told.append)
+
+    def failing() -> None:
+        with ledger.step() as now:
+            ledger.write({"event": "check"}, now)
+            raise StateError("the rest of it")
+
+    with pytest.raises(StateError, match="the rest of it"):
+        failing()
+    assert told == []
+    ledger.append({"event": "check"})
+    assert [json.loads(one)["seq"] for one in told] == [1]
+
+
+def test_the_records_of_a_step_are_told_together() -> None:
+    """All of them or none, a line each."""
+    told: list[str] = []
+    clock = FakeClock()
+    ledger = MemoryLedger(clock=clock, context={}, tell=told.append)
+    reserve(ledger, "L1", charge(3))
+    reserve(ledger, "L2", charge(3))
+    told.clear()
+    clock.advance(seconds=81)
+    ledger.settle_ended()
+    (lines,) = told
+    assert lines.splitlines() == [row.record for row in ledger.records(2)]
+    assert [row.seq for row in ledger.records_of("L1")] == [1, 3]
 
 
 def test_threads_share_it() -> None:

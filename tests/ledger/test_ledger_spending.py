@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentauth_cli.errors import RateLimitExceededError, StateError
-from agentauth_cli.ledger.rows import micros
 from agentauth_cli.model import Charged, KeyState, Usage, Window
 from support.clock import START, FakeClock
 from support.ledgers import DAY, charge, lease, named, opened, rate, reserve, sound, states
@@ -88,6 +87,31 @@ def test_who_is_trusted_may_lower(ledger: SQLiteLedger) -> None:
     ledger.record_usage("L1", Usage(1, 250_000), {}, lower=True)
     assert ledger.used(named("sums"), DAY) == (0, 1)
     assert ledger.charged("L1") == Charged(1, "declared", 250_000, "declared")
+
+
+def test_a_record_says_lowered_only_where_something_fell(ledger: SQLiteLedger) -> None:
+    """The trail tells what became of a report, not what might have."""
+    issued(ledger, "L1", 9)
+    said = []
+    for usage in (Usage(12), Usage(12), Usage(5), Usage(cost=7), Usage(5, 6), Usage(6, 8)):
+        ledger.record_usage("L1", usage, {}, lower=True)
+        (row,) = ledger.records(1)
+        said.append(json.loads(row.record).get("lowered"))
+        assert sound(ledger)
+    assert said == [None, None, True, None, True, None]
+
+
+def test_what_was_settled_early_lives_on(ledger: SQLiteLedger, clock: FakeClock) -> None:
+    """The credential lives as long as its provider says, whatever became of its lease."""
+    issued(ledger, "L1")
+    settle(ledger, "L1")
+    reserve(ledger, "L2")
+    ledger.release("L2", {"event": "vend.failed", "lease": "L2"})
+    (found,) = ledger.leases(clock())
+    assert (found.id, found.state, found.lives(clock())) == ("L1", "settled", True)
+    clock.advance(seconds=900)
+    assert ledger.leases(clock()) == []
+    assert not found.lives(clock())
 
 
 def test_what_was_really_used_counts_past_the_limit(ledger: SQLiteLedger) -> None:
@@ -214,14 +238,46 @@ def test_how_well_a_counter_is_known(ledger: SQLiteLedger) -> None:
     """`allowance` (reserved only), `declared` (reported): of each lease that a counter holds."""
     issued(ledger, "L1")
     issued(ledger, "L2")
-    key = (named("sums"), micros(DAY.start))
-    assert ledger.marks() == {key: {"allowance"}}
+    sums = (named("sums"), DAY)
+    assert ledger.marks(*sums, "tokens") == {"allowance"}
     ledger.record_usage("L1", Usage(tokens=1), {})
-    assert ledger.marks() == {key: {"allowance", "declared"}}
+    assert ledger.marks(*sums, "tokens") == {"allowance", "declared"}
     ledger.record_usage("L2", Usage(cost=1), {})
-    assert ledger.marks() == {key: {"allowance", "declared"}}
+    assert ledger.marks(*sums, "tokens") == {"allowance", "declared"}
+    assert ledger.marks(*sums, "cost") == {"allowance", "declared"}
     ledger.record_usage("L2", Usage(tokens=1), {})
-    assert ledger.marks() == {key: {"declared"}}
+    assert ledger.marks(*sums, "tokens") == {"declared"}
+    assert ledger.marks(*sums, "requests") == {"exact"}
+    assert ledger.marks(named("sums"), HOUR, "tokens") == set()
+    assert ledger.counters([HOUR.start]) == {}
+    assert ledger.counters([HOUR.start, DAY.start]) == ledger.counters()
+
+
+@pytest.mark.parametrize(
+    ("ask", "plans"),
+    [
+        (
+            lambda ledger: ledger.leases(START),
+            ["SCAN leases USING INDEX leases_open", "leases_settled (ends_at>?)"],
+        ),
+        (
+            lambda ledger: ledger.marks("x", DAY, "cost"),
+            ["lease_charges_of (counter=? AND start=?"],
+        ),
+        (lambda ledger: list(ledger.records_of("L1")), ["records_lease (<expr>=?)"]),
+    ],
+)
+def test_what_is_over_costs_nothing(
+    ledger: SQLiteLedger, ask: Callable[[SQLiteLedger], object], plans: list[str]
+) -> None:
+    """Years of leases and records are kept, and are found by an index."""
+    asked: list[str] = []
+    ledger.db.set_trace_callback(asked.append)
+    ask(ledger)
+    ledger.db.set_trace_callback(None)
+    found = [row[3] for row in ledger.db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    for plan in plans:
+        assert any(plan in one for one in found), found
 
 
 def test_a_pace_without_a_lease(ledger: SQLiteLedger, clock: FakeClock) -> None:

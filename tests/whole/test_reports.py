@@ -105,7 +105,10 @@ def test_a_lease_that_is_revoked_while_it_is_minted_is_released_once(
             assert process.poll() is None
         (pending,) = spending.json("lease", "list", "--json")["leases"]
         done = spending.run("lease", "revoke", pending["lease"])
-        assert done.stdout == f"{pending['lease']}: released: nothing was vended for it\n"
+        assert (
+            done.stdout
+            == f"{pending['lease']}: released; a mint that is under way is not delivered\n"
+        )
         assert done.returncode == 0
         process.terminate()
         assert process.communicate()[0] == b""
