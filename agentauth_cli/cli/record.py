@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,8 +15,13 @@ from agentauth_cli.cli import screen
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Identity, Json, Model
 from agentauth_cli.cli.vend import parsed
-from agentauth_cli.errors import PermissionDeniedError, UsageError
-from agentauth_cli.inbound.strict_json import parse_object
+from agentauth_cli.errors import (
+    PermissionDeniedError,
+    StateError,
+    UnpricedModelError,
+    UsageError,
+)
+from agentauth_cli.inbound.strict_json import parse, parse_object
 from agentauth_cli.model import Charged, Usage
 from agentauth_cli.policy import usage as usages
 from agentauth_cli.policy.prices import usage_cost
@@ -54,13 +60,18 @@ def declare(group: typer.Typer) -> None:
             typer.Option(
                 "--usage-json",
                 metavar="FILE",
-                help="The provider's usage object, or a response with one; - is standard input.",
+                help="The provider's usage objects, or responses with one, of all calls: one, "
+                "an array, or one a line; - is standard input.",
             ),
         ] = None,
         identity: Identity = None,
         as_json: Json = False,
     ) -> None:
-        """Raise what a lease is charged to what it really used."""
+        """Raise what a lease is charged to what it really used in all.
+
+        What is reported is the lease's total: the same twice counts once, and of several reports
+        the largest. The usage of several calls goes into one report, which sums them.
+        """
         used = None if usage_json is None else _read(usage_json)
         wiring = Wiring(say=screen.say, chosen=identity)
         work(wiring, _given(lease, tokens, cost, model, used), as_json=as_json)
@@ -68,17 +79,21 @@ def declare(group: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class RecordInput:
-    """What is reported of a lease: cost in micro-dollars, tokens as a sum or by kind."""
+    """What is reported of a lease: cost in micro-dollars, tokens as a sum or by kind and call."""
 
     lease: str
     tokens: int | None
     cost: int | None
     model: str | None
-    used: Used | None
+    used: tuple[Used, ...] = ()
 
 
 def _given(
-    lease: str, tokens: int | None, cost: str | None, model: str | None, used: Used | None
+    lease: str,
+    tokens: int | None,
+    cost: str | None,
+    model: str | None,
+    used: tuple[Used, ...] | None,
 ) -> RecordInput:
     if used is not None and tokens is not None:
         raise UsageError("give --tokens or --usage-json, not both")
@@ -89,12 +104,12 @@ def _given(
         parsed("--tokens", values.tokens, tokens),
         parsed("--cost", values.cost, cost),
         model,
-        used,
+        used or (),
     )
 
 
-def _read(name: str) -> Used:
-    """Read a usage object. Raises UsageError; what else stands in the file is not repeated."""
+def _read(name: str) -> tuple[Used, ...]:
+    """Read usage objects. Raises UsageError; what else stands in the file is not repeated."""
     try:
         with _opened(name) as file:
             content = file.read(MAX_BYTES + 1)
@@ -103,9 +118,29 @@ def _read(name: str) -> Used:
     if len(content) > MAX_BYTES:
         raise UsageError(f"--usage-json: larger than {MAX_BYTES} bytes")
     try:
-        return usages.read(parse_object(content))
+        found = tuple(usages.read(one) for one in _objects(content))
     except ValueError as error:
         raise UsageError(f"--usage-json: {error}") from None
+    if not found:
+        raise UsageError("--usage-json: holds no usage object")
+    return found
+
+
+def _objects(content: bytes) -> list[Any]:
+    """Return the usage objects of a file: one, an array of them, or one a line."""
+    lines = [line for line in content.split(b"\n") if line.strip()]
+    if len(lines) > 1 and _is_whole(lines[0]):
+        return [parse_object(line) for line in lines]
+    found = parse(content)
+    return found if isinstance(found, list) else [found]
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        parse_object(line)
+    except ValueError:
+        return False
+    return True
 
 
 def _opened(name: str) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -120,9 +155,13 @@ def work(wiring: Wiring, given: RecordInput, *, as_json: bool) -> None:
     """Record it, and show what the lease is charged then.
 
     Raises UnknownNameError, UsageError for a lease that was never delivered, PermissionDeniedError
-    for one of somebody else, UnpricedModelError where nothing says what the model costs.
+    for one of somebody else, UnpricedModelError where the cost is limited and nothing says it.
     """
-    lease = named(wiring, given.lease)
+    try:
+        lease = named(wiring, given.lease)
+    except StateError:
+        identify(wiring.parts())  # what else stops it comes before the ledger
+        raise
     who = identify(wiring.parts())
     _check_own(lease, who)
     if lease.state in _NOT_ISSUED:
@@ -132,9 +171,14 @@ def work(wiring: Wiring, given: RecordInput, *, as_json: bool) -> None:
         )
     ledger, usage = wiring.ledger, measured(wiring, lease, given)
     before = ledger.charged(lease.id)
-    model = given.model or (given.used.model if given.used else None)
+    models = dict.fromkeys(one.model for one in given.used if one.model)
     lower = wiring.settings.trusts_usage(lease.tool, lease.environment)
-    ledger.record_usage(lease.id, usage, {"model": model, "auth": who.auth}, lower=lower)
+    said = {
+        "model": given.model or " ".join(models),
+        "auth": who.auth,
+        "by": who.id if who.id != lease.principal else None,
+    }
+    ledger.record_usage(lease.id, usage, said, lower=lower)
     after = ledger.charged(lease.id)
     _show(lease, usage, before, after, as_json=as_json)
 
@@ -148,15 +192,44 @@ def _check_own(lease: Lease, who: Principal) -> None:
 
 
 def measured(wiring: Wiring, lease: Lease, given: RecordInput) -> Usage:
-    """Return tokens and cost; what is not said of the cost is what the price table says."""
-    tokens, cost = given.tokens, given.cost
-    if given.used is not None:
-        tokens = given.used.tokens.total
-        if cost is None:
-            cost = usage_cost(wiring.prices, given.used, lease.provider, given.model)
-    elif cost is None and tokens is not None and given.model is not None:
-        cost = wiring.prices.cost_of(tokens, lease.provider, given.model)
-    return Usage(tokens, cost)
+    """Return tokens and cost; what is not said of the cost is what the price table says.
+
+    Raises UnpricedModelError where it says nothing, and the cost of the lease is limited.
+    """
+    tokens = given.tokens
+    if given.used:
+        total = sum(one.tokens.total for one in given.used)
+        tokens = parsed("--usage-json", values.tokens, total)
+    if given.cost is not None:
+        return Usage(tokens, given.cost)
+    try:
+        return Usage(tokens, _priced(wiring, lease.provider, given))
+    except UnpricedModelError as error:
+        if _cost_limited(wiring, lease.id):
+            raise
+        screen.say(f"{error.message}: no cost is recorded. {error.hint}")
+        return Usage(tokens)
+
+
+def _priced(wiring: Wiring, provider: str, given: RecordInput) -> int | None:
+    """Return the cost by the price table, call by call: a price may go by the length of one."""
+    if given.used:
+        table = wiring.prices
+        cost = sum(usage_cost(table, one, provider, given.model) for one in given.used)
+        return parsed("--usage-json", values.affordable, cost)
+    if given.tokens is None or given.model is None:
+        return None
+    return wiring.prices.cost_of(given.tokens, provider, given.model)
+
+
+def _cost_limited(wiring: Wiring, lease_id: str) -> bool:
+    """Say whether a budget or the policy limits what the lease costs, as it was vended."""
+    for row in wiring.ledger.records_of(lease_id):
+        record = json.loads(row.record)
+        if record["event"] == "vend.intent":
+            metrics = {charge["metric"] for charge in record.get("charges", ())}
+            return "cost" in metrics or "max_cost" in record.get("obligations", ())
+    return True
 
 
 def _show(

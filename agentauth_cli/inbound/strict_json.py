@@ -34,10 +34,18 @@ def decode_base64url(text: str) -> bytes:
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
-    """Return the JSON object that the bytes hold.
+    """Return the JSON object of these bytes. Raises ValueError as `parse`, or for no object."""
+    value = parse(content)
+    if not isinstance(value, dict):
+        raise ValueError("is not a JSON object")
+    return value
+
+
+def parse(content: bytes) -> Any:
+    """Return the JSON value that the bytes hold.
 
     Raises ValueError for anything but UTF-8 without byte-order mark, a duplicate key, NaN or an
-    infinity, a lone surrogate, more than 16 levels, or a value that is no object.
+    infinity, a lone surrogate, or more than 16 levels.
     """
     try:
         text = content.decode("utf-8")
@@ -55,8 +63,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
         raise ValueError(str(error)) from None
     except ValueError:
         raise ValueError("is not JSON") from None
-    if not isinstance(value, dict):
-        raise ValueError("is not a JSON object")
     return value
 
 

@@ -15,6 +15,8 @@ from agentauth_cli.cli import record
 from agentauth_cli.cli.app import run
 from agentauth_cli.cli.record import RecordInput
 from agentauth_cli.errors import (
+    AuthenticationError,
+    ConfigError,
     PermissionDeniedError,
     StateError,
     UnknownNameError,
@@ -111,7 +113,9 @@ def report(
     used: Used | None = None,
 ) -> Charged:
     """Record what a lease used; return what it is charged then. The ledger stays sound."""
-    record.work(desk, RecordInput(name, tokens, cost, model, used), as_json=False)
+    record.work(
+        desk, RecordInput(name, tokens, cost, model, (used,) if used else ()), as_json=False
+    )
     assert sound(desk.ledger)
     found = desk.ledger.charged(name)
     assert found is not None
@@ -222,6 +226,63 @@ def test_the_price_table_says_what_it_cost(desk: Desk) -> None:
     assert dearest > 70_000
 
 
+def test_a_model_without_a_price(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused only where a limit on cost can be meant; the tokens count all the same."""
+    for name, parts in (("L2", {}), ("L3", {"obligations": {"max_cost": {"value": "1.00"}}})):
+        record_ = {"event": "vend.intent", "lease": name, **parts}
+        desk.ledger.reserve(lease(name, desk.clock()), lambda _: [charge(10, 9999)], record_)
+        active = replace(lease(name, desk.clock(), 900), state="active")
+        desk.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
+    found = report(desk, "L2", tokens=50, model="unheard-of")
+    assert found == Charged(50, "declared", 0, "allowance")
+    assert "no price for aws/unheard-of: no cost is recorded. Add to" in capsys.readouterr().err
+    for name in ("L1", "L3"):
+        with pytest.raises(UnpricedModelError):
+            report(desk, name, tokens=50, model="unheard-of")
+
+
+def test_the_usage_of_several_calls_is_summed(desk: Desk) -> None:
+    """A lease's total: each call at its own price, all of them in one report."""
+    calls = (
+        Used(Tokens(input=10_000), "openai", "model"),
+        Used(Tokens(output=5000), "openai", "o"),
+    )
+    record.work(desk, RecordInput("L1", None, None, "model", calls), as_json=False)
+    assert desk.ledger.charged("L1") == Charged(15_000, "declared", 30_000, "declared")
+    most = (Used(Tokens(input=10**15), "openai"),) * 2
+    with pytest.raises(UsageError, match="--usage-json: expected an integer from 0 to"):
+        record.work(desk, RecordInput("L1", None, 1, None, most), as_json=False)
+    record.work(desk, RecordInput("L1", None, 1, None, calls), as_json=False)
+    assert sound(desk.ledger)
+    models = [json.loads(row.record).get("model") for row in desk.ledger.records_of("L1")]
+    assert models == [None, None, "model", "model o"]
+
+
+def test_who_reported_is_written_down_where_it_is_another(desk: Desk) -> None:
+    """A principal and its actor are told apart in the trail."""
+    issue(desk, "L2", actor="okta/robot")
+    for who in ("okta/alice", "okta/robot"):
+        report(replace(desk, who=who), "L2", tokens=2000)
+    said = [json.loads(row.record).get("by") for row in desk.ledger.records_of("L2")]
+    assert said == [None, None, None, "okta/robot"]
+
+
+def test_what_else_stops_it_comes_before_the_ledger(desk: Desk) -> None:
+    """Where several hold, the first of 2, 3, 4, 9 is given."""
+    anew = Wiring(desk.environ, desk.clock)
+    given = RecordInput("L1", 1, None, None)
+    desk.ledger.path.unlink()
+    with pytest.raises(AuthenticationError):
+        record.work(anew, given, as_json=False)
+    with pytest.raises(StateError):
+        record.work(replace(desk), given, as_json=False)
+    write(desk, "config.toml", "nonsense = 1")
+    with pytest.raises(ConfigError):
+        record.work(replace(anew), given, as_json=False)
+    with pytest.raises(UnknownNameError):
+        record.work(replace(anew), replace(given, lease="\udcff"), as_json=False)
+
+
 def test_a_tool_whose_reports_are_trusted_may_lower_it(desk: Desk) -> None:
     """Tools with `trust_reported_usage` may lower it."""
     write(desk, "config.toml", CONFIG.replace("TRUST", "trust_reported_usage = true"))
@@ -241,7 +302,7 @@ def test_trust_ends_with_the_tool(desk: Desk) -> None:
 
 def test_the_result_as_json(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     """Amounts as decimal strings."""
-    given = RecordInput("L1", 1200, 20_000, None, None)
+    given = RecordInput("L1", 1200, 20_000, None)
     record.work(desk, given, as_json=True)
     record.work(desk, given, as_json=True)
     first, again = map(json.loads, capsys.readouterr().out.splitlines())
@@ -296,7 +357,10 @@ def test_wrong_usage(
     ("content", "message"),
     [
         (b"", "is not JSON"),
-        (b"[]", "is not a JSON object"),
+        (b"[]", "holds no usage object"),
+        (b"[1]", "usage: is no usage object"),
+        (b"5", "usage: is no usage object"),
+        (b'{"prompt_tokens": 1, "completion_tokens": 1}\n[]', "is not a JSON object"),
         (b'{"prompt_tokens": 1, "prompt_tokens": 2}', "has a duplicate key"),
         (b'{"prompt_tokens": NaN}', "holds NaN"),
         (b'{"prompt_tokens": 1e3, "completion_tokens": 1}', "prompt_tokens: is no integer"),
@@ -332,5 +396,5 @@ def test_nothing_is_recorded_where_the_ledger_refuses(
 
     monkeypatch.setattr(desk.ledger, "write", refuse)
     with pytest.raises(StateError):
-        record.work(desk, RecordInput("L1", 2000, None, None, None), as_json=False)
+        record.work(desk, RecordInput("L1", 2000, None, None), as_json=False)
     assert counted(desk)["sums"] == (0, 1000)
