@@ -226,8 +226,8 @@ def _cost_limited(wiring: Wiring, lease_id: str) -> bool:
     """Say whether a budget or the policy limits what the lease costs, as it was vended."""
     for row in wiring.ledger.records_of(lease_id):
         record = json.loads(row.record)
-        if record["event"] == "vend.intent":
-            metrics = {charge["metric"] for charge in record.get("charges", ())}
+        if record.get("event") == "vend.intent":
+            metrics = {charge.get("metric") for charge in record.get("charges", ())}
             return "cost" in metrics or "max_cost" in record.get("obligations", ())
     return True
 
