@@ -123,6 +123,8 @@ class SQLiteLedger(Spending, Remembering):
                 (micros(lease.ends_at), lease.credential_id, lease.id),
             )
             if changed.rowcount != 1:
+                if self._state(lease.id) != "released":
+                    raise StateError(f"lease {lease.id} is not one that could be issued")
                 raise RevokedError(
                     f"lease {lease.id} was revoked, or given up, while its credential was made"
                 )

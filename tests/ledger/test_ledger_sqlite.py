@@ -28,6 +28,7 @@ from agentauth_cli.errors import (
     BudgetExceededError,
     LimitError,
     RateLimitExceededError,
+    RevokedError,
     StateError,
     ToolDisabledError,
 )
@@ -437,7 +438,7 @@ def test_released_meanwhile(ledger: SQLiteLedger) -> None:
     reserve(ledger, "L1", charge(10))
     release(ledger, "L1")
     reserve(ledger, "L2", charge(10))
-    with pytest.raises(StateError, match="L1 was released before it could be issued"):
+    with pytest.raises(RevokedError, match="L1 was revoked, or given up, while its credential"):
         issue(ledger, "L1")
     assert ledger.used(named("sums"), DAY) == (0, 10)
 
@@ -447,7 +448,7 @@ def test_issued_once(ledger: SQLiteLedger) -> None:
     reserve(ledger, "L1", charge())
     issue(ledger, "L1")
     for name in ("L1", "L2"):
-        with pytest.raises(StateError, match="released before"):
+        with pytest.raises(StateError, match="is not one that could be issued"):
             issue(ledger, name)
     assert events(ledger) == ["vend.intent", "vend.issued"]
 
