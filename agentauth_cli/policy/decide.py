@@ -1,7 +1,8 @@
 """May this principal do this, here, with this tool, now? Every rule is asked.
 
 Deny wins; else one allow rule is enough, and the obligations of all that match hold together. A
-substitution that fails decides its own part: an allow rule's does not match, a deny rule's does.
+substitution that fails, and a condition that cannot be judged, decides its own part: an allow
+rule's does not match, a deny rule's does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.model import Decision, NearestMiss, Obligation, PolicyDecision, Question
+from agentauth_cli.policy.conditions import outcome
 from agentauth_cli.policy.explain import hint
 from agentauth_cli.policy.names import malformed
 from agentauth_cli.policy.rules import DELIVERIES, PARTS, Policy, Rule
@@ -26,11 +28,14 @@ _ANY = ("must_log", "require_reason")
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What a rule says of a question: the parts that failed, and whether it touches a scope."""
+    """What a rule says of a question: the parts that failed.
+
+    `touching` are the parts that may have failed for its obligations to hold all the same.
+    """
 
     rule: Rule
     failed: tuple[str, ...]
-    touches: bool
+    touching: frozenset[str]
 
     @property
     def matches(self) -> bool:
@@ -38,7 +43,7 @@ class _Judged:
 
     @property
     def obliges(self) -> bool:
-        return self.touches and self.failed in ((), ("resources",))
+        return self.touching.issuperset(self.failed)
 
 
 def evaluate(policy: Policy | None, question: Question) -> PolicyDecision:
@@ -135,14 +140,22 @@ def _answer(
 
 def _judge(rule: Rule, question: Question) -> _Judged:
     resources, touches = _resources(rule, question)
+    when, unless = outcome(rule.when, question), outcome(rule.unless, question)
+    deny = rule.effect == "deny"
     holds = {
         "principals": any(one.matches(question.principal) for one in rule.principals),
         "tools": _any(rule.tools, question.tool),
         "actions": _any(rule.actions, question.action),
         "resources": resources,
         "environments": _any(rule.environments, question.environment),
+        "when": deny if when.errors else when.holds,
+        "unless": deny if unless.errors else rule.unless is None or not unless.holds,
     }
-    return _Judged(rule, tuple(part for part in PARTS if not holds[part]), touches)
+    touching = {"resources": touches}
+    if question.resource.endswith("*"):
+        touching |= {"when": bool(when.errors), "unless": bool(unless.errors)}
+    failed = tuple(part for part in PARTS if not holds[part])
+    return _Judged(rule, failed, frozenset(part for part, found in touching.items() if found))
 
 
 def _any(patterns: Iterable[Pattern] | None, name: str) -> bool:

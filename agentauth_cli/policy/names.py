@@ -44,7 +44,7 @@ def malformed(question: Question) -> str:
     for what, name in (("tool", question.tool), ("environment", question.environment)):
         if not SHORT.fullmatch(name) or name in _DOTS:
             return f"{what} is not a name of A-Z a-z 0-9 . _ -"
-    if question.time.tzinfo is None:
+    if question.time.utcoffset() is None:
         return "time has no offset"
     scope = question.resource.endswith("*")
     wrong = malformed_name(question.resource[:-1] if scope else question.resource, scope=scope)
@@ -96,6 +96,8 @@ def _characters(name: str, forbidden: str) -> str:
 
 VARIABLE = "\0"
 
+_NO_VARIABLE = "variables stand in `resources` alone"
+
 
 def dead_name(runs: Sequence[str]) -> str:
     """Return why no well-formed name can match, or nothing."""
@@ -106,11 +108,16 @@ def dead_name(runs: Sequence[str]) -> str:
             if wrong := _characters(literal, r"?\*"):
                 return f"no name can match: {wrong}"
             if "${" in literal:
-                return "no name can match: variables stand in `resources` alone"
+                return f"no name can match: {_NO_VARIABLE}"
     whole = "*".join(runs).split("/")
     if not _DOTS.isdisjoint(whole):
         return "no name can match: . or .. is a whole segment"
     return ""
+
+
+def dead_claim(runs: Sequence[str]) -> str:
+    """Return why a pattern on a claim cannot be meant, or nothing: a claim may be any text."""
+    return _NO_VARIABLE if any("${" in run for run in runs) else ""
 
 
 def dead_short(runs: Sequence[str]) -> str:

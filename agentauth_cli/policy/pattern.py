@@ -10,7 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agentauth_cli.model import KINDS, Principal
-from agentauth_cli.policy.names import VARIABLE, dead_action, dead_id, dead_name, dead_short
+from agentauth_cli.policy.names import (
+    VARIABLE,
+    dead_action,
+    dead_claim,
+    dead_id,
+    dead_name,
+    dead_short,
+)
 from agentauth_cli.tables.shape import did_you_mean, kind
 
 Dead = Callable[[Sequence[str]], str]
@@ -146,6 +153,16 @@ def short(value: object) -> Pattern:
 def action(value: object) -> Pattern:
     """Return a pattern on actions."""
     return parse(value, dead_action)
+
+
+def identifier(value: object) -> Pattern:
+    """Return a pattern on ids ``issuer/subject``."""
+    return parse(value, dead_id)
+
+
+def claim(value: object) -> Pattern:
+    """Return a pattern on a claim, which may hold what no name does."""
+    return parse(value, dead_claim)
 
 
 def principal(value: object) -> PrincipalPattern:

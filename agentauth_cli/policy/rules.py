@@ -8,14 +8,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
+from agentauth_cli.policy.condition_file import CONDITIONS, conditions
+from agentauth_cli.policy.conditions import Claim
 from agentauth_cli.policy.pattern import CLAIM, Pattern, PrincipalPattern, Template
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-PARTS = ("principals", "tools", "actions", "resources", "environments")
+    from agentauth_cli.policy.conditions import Condition
+
+NAMES = ("principals", "tools", "actions", "resources", "environments")
+"""The parts of a rule that hold names."""
+
+PARTS = (*NAMES, "when", "unless")
 """The parts of a rule that can fail, in the order in which they are named."""
 
 DELIVERIES = ("stdout", "exec", "endpoint", "gateway")
@@ -33,6 +40,8 @@ class Rule:
     actions: tuple[Pattern, ...] | None = None
     resources: tuple[Template, ...] | None = None
     environments: tuple[Pattern, ...] | None = None
+    when: tuple[Condition, ...] | None = None
+    unless: tuple[Condition, ...] | None = None
     obligations: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     file: str = ""
@@ -62,38 +71,49 @@ def digest(files: Sequence[tuple[str, bytes]]) -> str:
 
 def load(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, list[Problem]]:
     """Read all files, given as (name, content) in order; one problem means no policy."""
-    rules: dict[str, Rule] = {}
+    rules: list[Rule] = []
     problems: list[Problem] = []
+    seen: dict[str, str] = {}
     for name, content in files:
         document = Document(name, content)
-        for i, entry in enumerate(document.read(_FILE).get("rule") or ()):
+        entries = document.read(_FILE).get("rule") or ()
+        if not document.found:
+            rules += [_rule(entry, name) for entry in entries]
+        for i, entry in enumerate(entries):
             rule_id = entry.get("id")
-            if rule_id in rules:
-                where = f" (also in {rules[rule_id].file})"
-                document.found.append((("rule", i, "id"), f"duplicate id {rule_id!r}{where}"))
+            if rule_id in seen:
+                why = f"duplicate id {rule_id!r} (also in {seen[rule_id]})"
+                document.found.append((("rule", i, "id"), why))
             elif rule_id:
-                rules[rule_id] = _rule(entry, name)
+                seen[rule_id] = name
         problems += document.problems()
     if problems:
         return None, problems
-    ordered = tuple(rules[rule_id] for rule_id in sorted(rules))
-    return Policy(ordered, digest(files), _claims(ordered)), []
+    ordered = tuple(sorted(rules, key=lambda one: one.id))
+    claims = frozenset(name for one in ordered for name in _claims(one))
+    return Policy(ordered, digest(files), claims), []
 
 
 def _rule(entry: Mapping[str, Any], file: str) -> Rule:
-    known = {key: entry[key] for key in ("id", "effect", "description", *PARTS)}
+    known = {key: entry[key] for key in ("id", "effect", "description", *NAMES)}
     given = {key: value for key, value in (entry["obligations"] or {}).items() if value is not None}
-    return Rule(**known, obligations=given, file=file)
-
-
-def _claims(rules: Sequence[Rule]) -> frozenset[str]:
-    return frozenset(
-        name.removeprefix(CLAIM)
-        for rule in rules
-        for resource in rule.resources or ()
-        for name in resource.names
-        if name.startswith(CLAIM)
+    return Rule(
+        **known,
+        when=conditions(entry["when"]),
+        unless=conditions(entry["unless"]),
+        obligations=given,
+        file=file,
     )
+
+
+def _claims(rule: Rule) -> Iterator[str]:
+    for resource in rule.resources or ():
+        for name in resource.names:
+            if name.startswith(CLAIM):
+                yield name.removeprefix(CLAIM)
+    for condition in (*(rule.when or ()), *(rule.unless or ())):
+        if isinstance(condition, Claim):
+            yield condition.name
 
 
 def rule_id(value: Any) -> str:
@@ -151,8 +171,8 @@ _RULE = Table(
         "actions": _listed(pattern.action),
         "resources": _listed(pattern.template),
         "environments": _listed(pattern.short),
-        "when": Key(_unavailable("conditions")),
-        "unless": Key(_unavailable("conditions")),
+        "when": Key(CONDITIONS),
+        "unless": Key(CONDITIONS),
         "obligations": Key(OBLIGATIONS),
     },
     check=_no_obligations_on_deny,

@@ -53,6 +53,7 @@ def test_evaluator_agrees_with_the_plain_reading_of_the_specification() -> None:
     A generator that never meets a rule would prove nothing: the kinds of answers are counted.
     """
     answers: Counter[str] = Counter()
+    parts: Counter[str] = Counter()
 
     @property_of(EXAMPLES)
     @example([rule(one, obligations={"delivery": [one]}) for one in ("exec", "stdout")], [QUESTION])
@@ -64,6 +65,7 @@ def test_evaluator_agrees_with_the_plain_reading_of_the_specification() -> None:
             assert found == reference_policy.answer(rules, question)
             answers[found.reason] += 1
             answers["obliged"] += bool(found.obligations)
+            parts.update(found.nearest[1] if found.nearest else ())
 
     agrees()
     pairs = answers.total() - answers["obliged"]
@@ -73,3 +75,4 @@ def test_evaluator_agrees_with_the_plain_reading_of_the_specification() -> None:
     assert answers["no rule allows this"] >= pairs / 10
     assert answers["obliged"] >= pairs / 20
     assert answers["no delivery left"]
+    assert all(parts[one] >= pairs / 200 for one in reference_policy.PARTS)

@@ -105,11 +105,44 @@ BAD_RULES = [
     ('resources = ["${tool"]', "resources", "`${` without `}`"),
     ('description = ""', "description", "an empty string: leave the key out"),
     ("description = 1", "description", "expected a string, got an integer"),
-    ("when = {}", "when", "conditions are not available in this version"),
-    ("when = { hours = 1 }", "when", "conditions are not available in this version"),
-    ("unless = { auth = ['jwt'] }", "unless", "conditions are not available in this version"),
     ("obligations = {}", "obligations", "an empty table: leave the key out"),
     ('obligations = ["must_log"]', "obligations", "expected a table, got an array"),
+]
+BAD_CONDITIONS = [
+    ("{}", "", "an empty table: leave the key out"),
+    ("{ claim = 1 }", "claim", "unknown key 'claim': did you mean `claims`?"),
+    ("{ claims = {} }", "claims", "an empty table: leave the key out"),
+    ("{ claims = ['ref'] }", "claims", "expected a table, got an array"),
+    ("{ claims = { ref = [] } }", "claims.ref", "an empty array: leave the key out"),
+    ("{ claims = { ref = '' } }", "claims.ref", "an empty string matches nothing"),
+    ("{ claims = { ref = true } }", "claims.ref", "expected a pattern, got true or false"),
+    ("{ claims = { ref = 'a?' } }", "claims.ref", "`?` is no wildcard here"),
+    ("{ claims = { ref = '${tool}' } }", "claims.ref", "variables stand in `resources` alone"),
+    ("{ claims = { '' = 'a' } }", "claims.", "an empty string names no claim"),
+    ("{ auth = [] }", "auth", "an empty array: leave the key out"),
+    ("{ auth = ['saml'] }", "auth", "expected one of jwt, api_key, ci, os"),
+    ("{ auth = 'jwt' }", "auth", "expected an array, got a string"),
+    ("{ after = 2026-01-01T00:00:00 }", "after", "a local date-time: add Z or an offset"),
+    ("{ before = 2026-01-01 }", "before", "expected a date-time such as"),
+    (
+        "{ after = 2026-01-01T00:00:00Z, before = 2026-01-01T01:00:00+01:00 }",
+        "before",
+        "is not later than `after`",
+    ),
+    ("{ days = [] }", "days", "an empty array: leave the key out"),
+    ("{ days = ['monday'] }", "days", "expected one of mon, tue, wed, thu, fri, sat, sun"),
+    ("{ hours = 8 }", "hours", 'expected a span such as "08:00-18:00"'),
+    ("{ hours = '8:00-18:00' }", "hours", "expected a span such as"),
+    ("{ hours = '24:00-18:00' }", "hours", "expected a span such as"),
+    ("{ hours = '08:00-24:01' }", "hours", "expected a span such as"),
+    ("{ hours = '08:60-09:00' }", "hours", "expected a span such as"),
+    ("{ hours = '08:00-08:00' }", "hours", "the span ends where it starts"),
+    ("{ tz = 'Europe/Paris' }", "tz", "means nothing without `days` or `hours`"),
+    ("{ days = ['mon'], tz = 'CEST' }", "tz", "expected a time zone such as"),
+    ("{ days = ['mon'], tz = 'europe/paris' }", "tz", "did you mean `Europe/Paris`?"),
+    ("{ actor = [] }", "actor", "an empty array: leave the key out"),
+    ("{ actor = ['kind:agent'] }", "actor", "no id can match: they are issuer/subject"),
+    ("{ max_session_age = '0h' }", "max_session_age", "expected a duration such as"),
 ]
 BAD_OBLIGATIONS = [
     ("max_token = 5", "max_token", "unknown key 'max_token': did you mean `max_tokens`?"),
@@ -190,6 +223,16 @@ def test_an_effect_is_allow_or_deny(effect: str) -> None:
     """The effect is `allow` or `deny`."""
     (error,) = errors(written([rule(effect=effect)]).decode())
     assert "rule.effect in 'r': expected one of allow, deny" in error
+
+
+@pytest.mark.parametrize("part", ["when", "unless"])
+@pytest.mark.parametrize(("table", "key", "said"), BAD_CONDITIONS)
+def test_a_bad_condition(table: str, key: str, said: str, part: str) -> None:
+    """Bad dates and zones, empty tables, equal ends, `tz` alone: each is a load error."""
+    (error,) = errors(HEAD + GOOD + f"{part} = {table}")
+    named = f"rule.{part}.{key}" if key else f"rule.{part}"
+    assert error.startswith(f"0.toml:7: {named} in 'r': ")
+    assert said in error
 
 
 def test_a_deny_rule_has_no_obligations() -> None:

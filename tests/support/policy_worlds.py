@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from hypothesis import HealthCheck, settings
@@ -41,6 +41,8 @@ def toml(value: object) -> str:
         return "{" + ", ".join(f"{key} = {toml(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, datetime):
+        return value.isoformat()
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -118,6 +120,42 @@ OBLIGATIONS: Mapping[str, st.SearchStrategy[Any]] = {
 }
 
 
+TIMES = [
+    *(NOW, NOW + timedelta(hours=13), NOW + timedelta(hours=14, seconds=-1)),
+    *(NOW + timedelta(days=5, hours=15, minutes=59), datetime(2026, 3, 29, 1, tzinfo=UTC)),
+    datetime(2026, 11, 23, 1, 30, tzinfo=timezone(timedelta(hours=9))),
+    datetime.max.replace(tzinfo=UTC),
+    datetime.min.replace(tzinfo=UTC),
+]
+HOURS = ["08:00-18:00", "22:00-06:00", "10:00-24:00", "00:00-10:00", "23:00-00:00", "10:00-09:59"]
+CONDITIONS: Mapping[str, st.SearchStrategy[Any]] = {
+    "claims": st.dictionaries(
+        st.sampled_from("cd"),
+        st.sampled_from(["x", "*", "x*", "7", "true"]) | _some(["x", "y", "7", "tr*"]),
+        min_size=1,
+        max_size=2,
+    ),
+    "auth": _some(["jwt", "api_key", "ci", "os"]),
+    "after": st.sampled_from(TIMES[:3]),
+    "before": st.sampled_from(TIMES[3:5]).filter(lambda time: time > TIMES[2]),
+    "days": _some(["mon", "sun", "sat"]),
+    "hours": st.sampled_from(HOURS),
+    "actor": _some(["a/*", "*/agent", "b/agent"]),
+    "max_session_age": st.sampled_from(["1h", "3600s", "1d"]),
+}
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a `when` or an `unless`."""
+    named = st.sampled_from(sorted(CONDITIONS))
+    keys: set[str] = draw(st.sets(named, min_size=1, max_size=3))
+    drawn = {key: draw(CONDITIONS[key]) for key in sorted(keys)}
+    if draw(st.booleans()) and keys & {"days", "hours"}:
+        drawn["tz"] = draw(st.sampled_from(["Europe/Paris", "Asia/Tokyo", "UTC"]))
+    return drawn
+
+
 @st.composite
 def rules(draw: st.DrawFn, rule_id: str, effect: str | None = None) -> Rule:
     """Draw one rule with this id."""
@@ -138,6 +176,9 @@ def rules(draw: st.DrawFn, rule_id: str, effect: str | None = None) -> Rule:
     for part, strategy in optional.items():
         if draw(st.integers(0, 3)) == 0 or (part == "resources" and draw(st.booleans())):
             drawn[part] = draw(strategy)
+    for part in ("when", "unless"):
+        if draw(st.integers(0, 4)) == 0:
+            drawn[part] = draw(conditions())
     if drawn["effect"] == "allow" and draw(st.integers(0, 2)):
         named = st.sampled_from([*sorted(OBLIGATIONS), "delivery", "delivery"])
         names = draw(st.sets(named, min_size=1, max_size=3))
@@ -153,7 +194,14 @@ def rule_sets(draw: st.DrawFn, most: int = 4) -> list[Rule]:
 
 
 CLAIMS = st.dictionaries(
-    st.just("c"), st.sampled_from(["x", "y", "x/y", "..", "", 7, None, ["x"]]), max_size=1
+    st.sampled_from("cd"),
+    st.sampled_from(
+        [
+            *("x", "y", "x/y", "..", "", 7, -7, True, False, None, 7.5, 1e30, {"x": "x"}),
+            *("x\ud800", [], ["x"], ["y", "x"], ["x", 7], ["x", "\udfff"], ["x", ["x"]]),
+        ]
+    ),
+    max_size=2,
 )
 PRINCIPALS = st.builds(
     Principal,
@@ -163,6 +211,7 @@ PRINCIPALS = st.builds(
     auth=st.sampled_from(AUTHS),
     groups=st.lists(st.sampled_from(["a/g", "a/h", "b/g"]), max_size=2, unique=True).map(tuple),
     claims=CLAIMS,
+    authenticated_at=st.sampled_from([None, *(NOW - timedelta(hours=one) for one in (1, 2, 25))]),
     actor=st.sampled_from([None, "a/x", "b/agent"]),
 )
 EXACT = st.text("xy/", min_size=1, max_size=4)
@@ -173,5 +222,5 @@ QUESTIONS = st.builds(
     resource=st.one_of(EXACT, st.text("xy/", max_size=3).map(lambda prefix: prefix + "*")),
     tool=st.sampled_from(["t", "u", "-"]),
     environment=st.sampled_from(["dev", "prod"]),
-    time=st.just(NOW),
+    time=st.just(NOW) | st.sampled_from(TIMES),
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+import zoneinfo
 from dataclasses import dataclass, field
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
     from agentauth_cli.model import Principal, Question
 
-PARTS = ("principals", "tools", "actions", "resources", "environments")
+PARTS = ("principals", "tools", "actions", "resources", "environments", "when", "unless")
+WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 STAR = None
 
@@ -186,14 +189,95 @@ def _resources(rule: Mapping[str, Any], question: Question) -> tuple[bool, bool]
     return touched if denies else any(covers(one, name) for one in patterns), touched
 
 
+# Conditions
+
+
+def _claim(wanted: Any, name: str, question: Question) -> bool | None:
+    """Say whether a claim holds, None where that is an error."""
+    claims = question.principal.claims
+    if name not in claims:
+        return False
+    value = claims[name]
+    found = value if isinstance(value, list) else [value]
+    texts = []
+    for one in found:
+        if one is True or one is False or type(one) is int:
+            if isinstance(value, list):
+                return None
+            texts.append(str(one).lower())
+        elif isinstance(one, str) and not any("\ud800" <= char <= "\udfff" for char in one):
+            texts.append(one)
+        else:
+            return None
+    patterns = wanted if isinstance(wanted, list) else [wanted]
+    return any(matches(tokens(one), text) for one in patterns for text in texts)
+
+
+def _local(table: Mapping[str, Any], question: Question) -> bool | None:
+    """Say whether day and time fall inside: try the span of each day that could hold the moment."""
+    zone = zoneinfo.ZoneInfo(table["tz"]) if "tz" in table else UTC
+    try:
+        local = question.time.astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        return None
+    days = table.get("days", WEEK)
+    if "hours" not in table:
+        return WEEK[local.weekday()] in days
+    start, end = (
+        int(hour) * 60 + int(minute)
+        for hour, minute in (one.split(":") for one in table["hours"].split("-"))
+    )
+    now = (local.hour * 60 + local.minute) * 60 + local.second + local.microsecond / 1e6
+    length = (end - start) % (24 * 60) or 24 * 60
+    return any(
+        start * 60 <= now + passed * 86400 < (start + length) * 60
+        and WEEK[(local.weekday() - passed) % 7] in days
+        for passed in (0, 1)
+    )
+
+
+def _condition(key: str, table: Mapping[str, Any], question: Question) -> list[bool | None]:
+    """Return what a key comes to; None is an error."""
+    who, value = question.principal, table[key]
+    if key == "claims":
+        return [_claim(wanted, name, question) for name, wanted in value.items()]
+    if key == "auth":
+        return [who.auth in value]
+    if key == "after":
+        return [question.time >= value]
+    if key == "before":
+        return [question.time < value]
+    if key == "actor":
+        return [who.actor is not None and any(matches(tokens(one), who.actor) for one in value)]
+    if key == "max_session_age":
+        if who.authenticated_at is None:
+            return [None]
+        oldest = timedelta(seconds=int(value[:-1]) * SECONDS[value[-1]])
+        return [question.time - who.authenticated_at <= oldest]
+    return [_local(table, question)]
+
+
+def _conditions(table: Mapping[str, Any], question: Question) -> bool | None:
+    """Say whether each key holds; one error makes the whole part an error."""
+    found = [one for key in table for one in _condition(key, table, question)]
+    return None if None in found else all(found)
+
+
 def failed_parts(rule: Mapping[str, Any], question: Question) -> tuple[list[str], bool]:
     """Return the parts that do not match, and whether the rule touches in all the others."""
     failed = []
-    touched = True
+    touched, unjudged = True, set()
     for part in PARTS:
         if part not in rule:
             continue
-        if part == "resources":
+        if part in {"when", "unless"}:
+            held = _conditions(rule[part], question)
+            if held is None:
+                found = rule["effect"] == "deny"
+                unjudged.add(part)
+            else:
+                found = held is (part == "when")
+        elif part == "resources":
             found, touched = _resources(rule, question)
         elif part == "principals":
             found = _principals(rule[part], question.principal)
@@ -206,7 +290,8 @@ def failed_parts(rule: Mapping[str, Any], question: Question) -> tuple[list[str]
             found = any(matches(tokens(one), name) for one in rule[part])
         if not found:
             failed.append(part)
-    return failed, touched and not [part for part in failed if part != "resources"]
+    excused = {"resources", *(unjudged if question.resource.endswith("*") else ())}
+    return failed, touched and not [part for part in failed if part not in excused]
 
 
 # The answer

@@ -1,0 +1,102 @@
+"""How `when` and `unless` are written in a policy file: from their tables to conditions."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.model import AUTHS
+from agentauth_cli.policy import pattern
+from agentauth_cli.policy.conditions import (
+    DAYS,
+    Actor,
+    After,
+    Auth,
+    Before,
+    Calendar,
+    Claim,
+    Condition,
+    SessionAge,
+)
+from agentauth_cli.tables import values
+from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.tables.zones import zone
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from agentauth_cli.policy.pattern import Pattern
+
+_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24(?=:00)):([0-5][0-9])")
+
+
+def conditions(entry: Mapping[str, Any] | None) -> tuple[Condition, ...] | None:
+    """Return what a sound table, read by `CONDITIONS`, asks for; None where there is none."""
+    if entry is None:
+        return None
+    found: list[Condition] = [Claim(*one) for one in (entry["claims"] or {}).items()]
+    if entry["auth"]:
+        found.append(Auth(entry["auth"]))
+    if entry["after"]:
+        found.append(After(entry["after"]))
+    if entry["before"]:
+        found.append(Before(entry["before"]))
+    if entry["days"] or entry["hours"]:
+        days = frozenset(DAYS.index(day) for day in entry["days"]) if entry["days"] else None
+        found.append(Calendar(days, entry["hours"], entry["tz"] or UTC))
+    if entry["actor"]:
+        found.append(Actor(entry["actor"]))
+    if entry["max_session_age"]:
+        found.append(SessionAge(entry["max_session_age"]))
+    return tuple(found)
+
+
+def _together(entry: dict[str, Any]) -> list[tuple[str, str]]:
+    found = []
+    after, before = entry["after"], entry["before"]
+    if after and before and after >= before:
+        found.append(("before", "is not later than `after`"))
+    if entry["tz"] and not entry["days"] and not entry["hours"]:
+        found.append(("tz", "means nothing without `days` or `hours`"))
+    return found
+
+
+def _claim_name(name: str) -> str:
+    if not name:
+        raise ValueError("an empty string names no claim")
+    return name
+
+
+def _claim_patterns(value: Any) -> tuple[Pattern, ...]:
+    entries = value if isinstance(value, list) else [value]
+    if not entries:
+        raise ValueError("an empty array: leave the key out")
+    return tuple(pattern.claim(one) for one in entries)
+
+
+def _hours(value: Any) -> tuple[int, int]:
+    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError('expected a span such as "08:00-18:00" (24:00 only as the end)')
+    hour, minute, end_hour, end_minute = map(int, match.groups())
+    start, end = hour * 60 + minute, end_hour * 60 + end_minute
+    if start == end:
+        raise ValueError("the span ends where it starts: leave the key out for the whole day")
+    return start, end
+
+
+CONDITIONS = Table(
+    {
+        "claims": Key(Named(Value(_claim_patterns), _claim_name)),
+        "auth": Key(ListOf(Value(values.choice(*AUTHS)))),
+        "after": Key(Value(values.moment)),
+        "before": Key(Value(values.moment)),
+        "days": Key(ListOf(Value(values.choice(*DAYS)))),
+        "hours": Key(Value(_hours)),
+        "tz": Key(Value(zone)),
+        "actor": Key(ListOf(Value(pattern.identifier))),
+        "max_session_age": Key(Value(values.duration)),
+    },
+    check=_together,
+)
