@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.switches import Switch
 
 T = TypeVar("T")
+Files = list[tuple[str, bytes]]
+"""Policy files in order: name and content."""
 
 POLICY = "policy.toml"
 POLICIES = "policy.d"
@@ -56,15 +58,19 @@ class Configuration:
 
     def policy(self) -> Policy:
         """Read policy.toml and policy.d. Raises PolicyMissingError where there is none."""
+        return self.policy_with_files()[0]
+
+    def policy_with_files(self) -> tuple[Policy, Files]:
+        """Read them, and return name and content of each too. Raises as `policy`."""
         found, problems = self.policy_files()
         if not found and not problems:
             raise PolicyMissingError(f"there is no {self.folder / POLICY}: everything is denied")
         policy, more = rules.load(found)
-        return _loaded(policy, [*problems, *more])
+        return _loaded(policy, [*problems, *more]), found
 
-    def policy_files(self) -> tuple[list[tuple[str, bytes]], list[Problem]]:
+    def policy_files(self) -> tuple[Files, list[Problem]]:
         """Return name and content of each policy file in order, and what cannot be one."""
-        found: list[tuple[str, bytes]] = []
+        found: Files = []
         problems: list[Problem] = []
         whole = self._read(POLICY)
         if whole is not None:
@@ -123,7 +129,7 @@ class Configuration:
 
     def problems(self) -> tuple[str, list[Problem]]:
         """Return the policy's digest and all that is wrong with any file, each file by itself."""
-        found: list[tuple[str, bytes]] = []
+        found: Files = []
         problems: list[Problem] = []
         known = None
         with _listed(problems, str(self.folder)):
@@ -162,7 +168,7 @@ def _listed(problems: list[Problem], file: str) -> Iterator[None]:
         problems.append(Problem(file, (), f"{error.message}. {error.hint}", "", 1, 1))
 
 
-def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
+def read_files(paths: Sequence[Path]) -> Files:
     """Read policy files that are not installed yet; a folder stands for its .toml files.
 
     Raises ConfigError for a path that is not there or cannot be read.
@@ -177,6 +183,12 @@ def read_files(paths: Sequence[Path]) -> list[tuple[str, bytes]]:
                 raise ConfigError(f"the name {one} is not UTF-8", hint="Give it another")
             found.append((str(one), content))
     return found
+
+
+def read_policy(paths: Sequence[Path]) -> tuple[Policy, Files]:
+    """Read a policy that is not installed yet. Raises ConfigError where it does not load."""
+    found = read_files(paths)
+    return _loaded(*rules.load(found)), found
 
 
 def _inside(path: Path) -> list[Path]:

@@ -55,6 +55,12 @@ class Settings:
     inherit: tuple[str, ...] = ()
     """Variables that `exec` lets its command have, whatever they hold."""
 
+    @property
+    def name_claims(self) -> dict[str, str]:
+        """The claim that says the name of a principal, by issuer, where the file names one."""
+        issuers = self.inbound.issuers
+        return {one.name: one.name_claim for one in issuers if one.name_claim is not None}
+
     def environment(self, name: str | None) -> str:
         """Return the environment of this name, the default one for None.
 

@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
-from agentauth_cli.policy.rules import rule_id
+from agentauth_cli.policy.names import rule_id
 from agentauth_cli.policy.windows import UNITS
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Document, Key, ListOf, Named, Problem, Table, Value

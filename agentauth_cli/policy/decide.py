@@ -14,7 +14,8 @@ from agentauth_cli.model import Decision, NearestMiss, Obligation, PolicyDecisio
 from agentauth_cli.policy.conditions import outcome
 from agentauth_cli.policy.explain import hint
 from agentauth_cli.policy.names import malformed
-from agentauth_cli.policy.rules import DELIVERIES, PARTS, Policy, Rule
+from agentauth_cli.policy.obligation_file import DELIVERIES
+from agentauth_cli.policy.rules import PARTS, Policy, Rule
 from agentauth_cli.policy.variables import values
 
 if TYPE_CHECKING:
@@ -111,6 +112,12 @@ def _strictest(name: str, entries: list[Obligation]) -> tuple[Obligation, ...]:
     if name in _ANY:
         return (min(entries, key=lambda one: one.rule),)
     return tuple(sorted(entries, key=lambda one: one.rule))
+
+
+def named(decision: PolicyDecision) -> frozenset[str]:
+    """Return the rules that an answer names, those that its obligations came from included."""
+    sources = (one.rule for entries in decision.obligations.values() for one in entries)
+    return frozenset((*decision.rules, *sources))
 
 
 def permitted(decision: PolicyDecision) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.model import AUTHS, ISSUER, KINDS
 
@@ -23,6 +23,7 @@ ACTION = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+\.[a-z0-9_-]+")
 VALUE = re.compile(r"[A-Za-z0-9._@+=,-]{1,128}")
 """What may be put in for a variable, besides holding no ``..``."""
 
+_RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NO_ISSUER = frozenset({"group", "kind"})
 _DOTS = frozenset({".", ".."})
@@ -89,6 +90,13 @@ def _characters(name: str, forbidden: str) -> str:
         if unicodedata.category(char) in _FORBIDDEN:
             return f"holds the character U+{ord(char):04X}"
     return "" if unicodedata.is_normalized("NFC", name) else "is not in Unicode NFC"
+
+
+def rule_id(value: Any) -> str:
+    """Return an id of ``[a-z0-9][a-z0-9._-]{0,63}``."""
+    if not isinstance(value, str) or not _RULE_ID.fullmatch(value):
+        raise ValueError("expected an id of a-z 0-9 . _ -, 1 to 64 long, a letter or digit first")
+    return value
 
 
 # What follows judges patterns, as runs of literal text between stars. A variable stands in a run

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
+from agentauth_cli.policy.cases import CASE, Case, case
 from agentauth_cli.policy.condition_file import CONDITIONS, conditions
 from agentauth_cli.policy.conditions import Claim
+from agentauth_cli.policy.names import rule_id
+from agentauth_cli.policy.obligation_file import OBLIGATIONS, given
 from agentauth_cli.policy.pattern import CLAIM, Pattern, PrincipalPattern, Template
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value
@@ -24,9 +26,6 @@ NAMES = ("principals", "tools", "actions", "resources", "environments")
 
 PARTS = (*NAMES, "when", "unless")
 """The parts of a rule that can fail, in the order in which they are named."""
-
-DELIVERIES = ("stdout", "exec", "endpoint", "gateway")
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +44,21 @@ class Rule:
     obligations: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     file: str = ""
+    index: int = 0
+    """Which of the rules of its file it is, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """All rules of all files, by id, and the digest of the files.
 
-    `claims` are the names of the claims that rules look at.
+    `claims` are the names of the claims that rules look at. `cases` are the tests, in order.
     """
 
     rules: tuple[Rule, ...]
     digest: str
     claims: frozenset[str] = frozenset()
+    cases: tuple[Case, ...] = ()
 
 
 def digest(files: Sequence[tuple[str, bytes]]) -> str:
@@ -72,13 +74,16 @@ def digest(files: Sequence[tuple[str, bytes]]) -> str:
 def load(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, list[Problem]]:
     """Read all files, given as (name, content) in order; one problem means no policy."""
     rules: list[Rule] = []
+    cases: list[Case] = []
     problems: list[Problem] = []
     seen: dict[str, str] = {}
     for name, content in files:
         document = Document(name, content)
-        entries = document.read(_FILE).get("rule") or ()
+        read = document.read(_FILE)
+        entries = read.get("rule") or ()
         if not document.found:
-            rules += [_rule(entry, name) for entry in entries]
+            rules += [_rule(entry, name, i) for i, entry in enumerate(entries)]
+            cases += [case(entry, name, i) for i, entry in enumerate(read.get("test") or ())]
         for i, entry in enumerate(entries):
             rule_id = entry.get("id")
             if rule_id in seen:
@@ -91,18 +96,18 @@ def load(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, list[Proble
         return None, problems
     ordered = tuple(sorted(rules, key=lambda one: one.id))
     claims = frozenset(name for one in ordered for name in _claims(one))
-    return Policy(ordered, digest(files), claims), []
+    return Policy(ordered, digest(files), claims, tuple(cases)), []
 
 
-def _rule(entry: Mapping[str, Any], file: str) -> Rule:
+def _rule(entry: Mapping[str, Any], file: str, index: int) -> Rule:
     known = {key: entry[key] for key in ("id", "effect", "description", *NAMES)}
-    given = {key: value for key, value in (entry["obligations"] or {}).items() if value is not None}
     return Rule(
         **known,
         when=conditions(entry["when"]),
         unless=conditions(entry["unless"]),
-        obligations=given,
+        obligations=given(entry["obligations"]),
         file=file,
+        index=index,
     )
 
 
@@ -116,28 +121,6 @@ def _claims(rule: Rule) -> Iterator[str]:
             yield condition.name
 
 
-def rule_id(value: Any) -> str:
-    """Return an id of ``[a-z0-9][a-z0-9._-]{0,63}``."""
-    if not isinstance(value, str) or not _ID.fullmatch(value):
-        raise ValueError("expected an id of a-z 0-9 . _ -, 1 to 64 long, a letter or digit first")
-    return value
-
-
-def _rates(value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        return (values.rate(value),)
-    if not value:
-        raise ValueError("an empty array: leave the key out")
-    return tuple(dict.fromkeys(values.rate(one) for one in value))
-
-
-def _unavailable(what: str) -> Value:
-    def refuse(_: Any) -> Any:
-        raise ValueError(f"{what} are not available in this version")
-
-    return Value(refuse)
-
-
 def _no_obligations_on_deny(rule: dict[str, Any]) -> list[tuple[str, str]]:
     if rule["effect"] == "deny" and rule["obligations"] is not None:
         return [("obligations", "a deny rule has no obligations")]
@@ -147,19 +130,6 @@ def _no_obligations_on_deny(rule: dict[str, Any]) -> list[tuple[str, str]]:
 def _listed(parse: Callable[[Any], Any]) -> Key:
     return Key(ListOf(Value(parse)))
 
-
-OBLIGATIONS = Table(
-    {
-        "max_duration": Key(Value(values.duration)),
-        "max_tokens": Key(Value(values.integer)),
-        "max_cost": Key(Value(values.money)),
-        "rate_limit": Key(Value(_rates)),
-        "must_log": Key(Value(values.always)),
-        "require_reason": Key(Value(values.always)),
-        "delivery": _listed(values.choice(*DELIVERIES)),
-        "models": _listed(pattern.name),
-    }
-)
 
 _RULE = Table(
     {
@@ -182,6 +152,6 @@ _FILE = Table(
     {
         "version": Key(Value(values.version), required=True),
         "rule": Key(ListOf(_RULE), default=()),
-        "test": Key(_unavailable("tests in the file")),
+        "test": Key(ListOf(CASE), default=()),
     }
 )

@@ -202,6 +202,12 @@ class Document:
         values: dict[str, Any] = {} if self.broken else shape.read(self.data, (), self.found)
         return values
 
+    def lines(self, wanted: Sequence[At]) -> list[int]:
+        """Return the line, from 1, of each key wanted of a document that is not broken."""
+        from agentauth_cli.tables.lines import places
+
+        return [line for line, _ in places(self.text, wanted)]
+
     def problems(self) -> list[Problem]:
         """Return all that is wrong, with lines and entries, in the order of the file."""
         if self.broken:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentauth_cli.model import Rate
+from agentauth_cli.policy.obligation_file import OBLIGATIONS
 from agentauth_cli.policy.pattern import Pattern
-from agentauth_cli.policy.rules import OBLIGATIONS, digest, load
+from agentauth_cli.policy.rules import digest, load
 from support.policy_worlds import policy_of, property_of, rule, toml, written
 
 HEAD = 'version = 1\n\n[[rule]]\nid = "r"\neffect = "allow"\n'
@@ -264,7 +265,7 @@ def test_version_is_required(text: str) -> None:
         ("version = 1\nrule = [3]", "0.toml:2: rule: expected a table, got an integer"),
         ("version = 1\n[rule]\nid = 'a'", "0.toml:2: rule: expected an array, got a table"),
         ("version = 1\n[rule.a]\nid = 'a'", "0.toml:2: rule: expected an array, got a table"),
-        ("version = 1\n\n[[test]]\nname = 'a'", "0.toml:3: test: tests in the file are not"),
+        ("version = 1\n\ntest = []", "0.toml:3: test: an empty array: leave the key out"),
         ("version = 1\n[[rules]]\nid = 'a'", "0.toml:2: rules: unknown key 'rules': did you mean"),
         ("version = 1\nversoin = 1", "0.toml:2: versoin: unknown key 'versoin': did you mean"),
     ],

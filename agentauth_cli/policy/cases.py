@@ -1,0 +1,150 @@
+"""The tests that a policy file holds: a request each, and the answer that it should get."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.model import AUTHS, KINDS, Decision, Principal, Question
+from agentauth_cli.policy.names import malformed, rule_id
+from agentauth_cli.policy.narrow import canonical
+from agentauth_cli.policy.obligation_file import OBLIGATIONS, given
+from agentauth_cli.tables import values
+from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NO_TOOL = "-"
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+"""When a test asks that does not say: always the same, so that no test rots."""
+
+_ALONE = "principal"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test. `rule` is the deciding one, empty for none, None where the test does not say."""
+
+    name: str
+    question: Question
+    expect: Decision
+    rule: str | None
+    obligations: Mapping[str, Any]
+    file: str
+    index: int
+
+
+def case(entry: Mapping[str, Any], file: str, index: int) -> Case:
+    """Return the test that a sound table, read by `CASE`, describes."""
+    return Case(
+        name=entry["name"],
+        question=_question(entry),
+        expect=Decision(entry["expect"]),
+        rule=entry["rule"],
+        obligations=given(entry["obligations"]),
+        file=file,
+        index=index,
+    )
+
+
+def with_name(principal: Principal, name_claims: Mapping[str, str]) -> Principal:
+    """Return a principal that nobody verified, named as its issuer's tokens would name it.
+
+    `name_claims` are the claims that config.toml names, by issuer. A missing one leaves a name
+    that cannot be put in for ``${principal.name}``.
+    """
+    claim = name_claims.get(principal.issuer)
+    if claim is None:
+        return replace(principal, name=principal.user_id)
+    value = principal.claims.get(claim)
+    return replace(principal, name=value if isinstance(value, str) else "")
+
+
+def _question(entry: Mapping[str, Any]) -> Question:
+    who, at = entry["principal"], entry["at"]
+    age = who["session_age"]
+    principal = Principal(
+        id=who["id"],
+        name="",
+        kind=who["kind"],
+        auth=who["auth"],
+        groups=who["groups"],
+        claims=who["claims"],
+        authenticated_at=None if age is None else at - timedelta(seconds=age),
+        actor=who["actor"],
+    )
+    action = entry["action"]
+    resource = canonical(entry["resource"], action.partition(".")[0])
+    return Question(principal, action, resource, entry["tool"], entry["environment"], at)
+
+
+def _well_formed(entry: dict[str, Any]) -> list[tuple[str, str]]:
+    try:
+        wrong = malformed(_question(entry))
+    except OverflowError:
+        return [(_ALONE, "the login is older than any date")]
+    if not wrong:
+        return []
+    key = wrong.partition(" ")[0]
+    return [(key if key in CASE.keys else _ALONE, f"not a well-formed request: {wrong}")]
+
+
+def _claim(value: Any) -> Any:
+    """Return what a claim of a token can be: JSON, in which empty values are values too."""
+    if isinstance(value, list):
+        return [_claim(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _claim(one) for name, one in value.items()}
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise ValueError("expected what JSON can hold: no date, no time, no inf, no nan")
+
+
+def _decider(value: Any) -> str:
+    return "" if value == "" else rule_id(value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Who:
+    """An id alone, or a table with it."""
+
+    table: Table
+
+    def read(self, value: Any, at: tuple[str | int, ...], found: list[Any]) -> Any:
+        """Return the table, filled in."""
+        return self.table.read({"id": value} if isinstance(value, str) else value, at, found)
+
+
+CASE = Table(
+    {
+        "name": Key(Value(values.text), required=True),
+        "principal": Key(
+            _Who(
+                Table(
+                    {
+                        "id": Key(Value(values.text), required=True),
+                        "kind": Key(Value(values.choice(*KINDS)), default="user"),
+                        "groups": Key(ListOf(Value(values.text)), default=()),
+                        "claims": Key(Named(Value(_claim)), default={}),
+                        "auth": Key(Value(values.choice(*AUTHS)), default="jwt"),
+                        "session_age": Key(Value(values.duration)),
+                        "actor": Key(Value(values.text)),
+                    }
+                )
+            ),
+            required=True,
+        ),
+        "action": Key(Value(values.text), required=True),
+        "resource": Key(Value(values.text), required=True),
+        "tool": Key(Value(values.text), default=NO_TOOL),
+        "environment": Key(Value(values.text), default="dev"),
+        "at": Key(Value(values.moment), default=AT),
+        "rule": Key(Value(_decider)),
+        "obligations": Key(OBLIGATIONS),
+        "expect": Key(Value(values.choice(*Decision)), required=True),
+    },
+    check=_well_formed,
+)
