@@ -141,7 +141,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_su
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from list' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from revoke' -l reason -r -d 'Why, for the audit trail.'
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from revoke' -l json -d 'Show the result as JSON.'
-complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test' -a lint -d 'List every error of the policy and the files beside it.'
+complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test' -a lint -d 'List every error of the policy and the files beside it, and what is hardly meant.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test' -a test -d 'Run the tests that the policy files hold.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from lint' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l coverage -d 'Show how many tests reach each rule.'

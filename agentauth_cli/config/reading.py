@@ -89,11 +89,19 @@ class Configuration:
                 found.append((file, content))
         return found, problems
 
+    def hidden_policies(self) -> list[str]:
+        """Return the hidden .toml files of policy.d, which are passed over."""
+        hidden = [one for one in self._names_in_policies() if one.startswith(".")]
+        return [f"{POLICIES}/{one}" for one in hidden if one.endswith(".toml")]
+
     def _policy_names(self) -> list[str]:
+        return [one for one in self._names_in_policies() if not one.startswith(".")]
+
+    def _names_in_policies(self) -> list[str]:
         folder = self.folder / POLICIES
         files.check_folder(folder)
         try:
-            names = [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")]
+            names = [entry.name for entry in folder.iterdir()]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -171,6 +179,8 @@ def _listed(problems: list[Problem], file: str) -> Iterator[None]:
 def read_files(paths: Sequence[Path]) -> Files:
     """Read policy files that are not installed yet; a folder stands for its .toml files.
 
+    Hidden ones are passed over, as they are where they are installed.
+
     Raises ConfigError for a path that is not there or cannot be read.
     """
     found = []
@@ -191,11 +201,17 @@ def read_policy(paths: Sequence[Path]) -> tuple[Policy, Files]:
     return _loaded(*rules.load(found)), found
 
 
-def _inside(path: Path) -> list[Path]:
+def hidden_files(paths: Sequence[Path]) -> list[str]:
+    """Return the hidden .toml files in these folders. Raises ConfigError."""
+    return [str(one) for path in paths for one in _inside(path, hidden=True)]
+
+
+def _inside(path: Path, *, hidden: bool = False) -> list[Path]:
     try:
-        return sorted(one for one in path.iterdir() if one.suffix == ".toml")
+        inside = [one for one in path.iterdir() if one.name.endswith(".toml")]
+        return sorted(one for one in inside if one.name.startswith(".") is hidden)
     except (FileNotFoundError, NotADirectoryError):
-        return [path]
+        return [] if hidden else [path]
     except OSError as error:
         why = f"{path} cannot be read: {error.strerror}"
         raise ConfigError(why, hint="Check the path") from None

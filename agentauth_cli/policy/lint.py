@@ -1,0 +1,169 @@
+"""What loads and is probably not meant: the warnings of `policy lint`, each with its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentauth_cli.model import KINDS
+from agentauth_cli.policy.conditions import Claim
+from agentauth_cli.policy.names import VALUE
+from agentauth_cli.policy.pattern import CLAIM, Pattern, split
+from agentauth_cli.policy.testing import reached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from agentauth_cli.policy.pattern import PrincipalPattern, Template
+    from agentauth_cli.policy.rules import Policy, Rule
+    from agentauth_cli.policy.testing import Result
+    from agentauth_cli.tables.shape import At
+
+_S3 = "s3://"
+_NAME = "principal.name"
+_UNIQUE = frozenset({"principal.issuer", "principal.hash"})
+# Stand for a star and around a variable where patterns are compared: no pattern can hold them.
+_STAR, _OPEN, _CLOSE = "\0", "\1", "\2"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One warning: what it is called, where, of which rule, and what can happen."""
+
+    name: str
+    file: str
+    at: At
+    rule: str
+    message: str
+
+
+def warnings(
+    policy: Policy, environments: Sequence[str], results: Sequence[Result]
+) -> list[Finding]:
+    """Return all warnings, rule by rule.
+
+    `environments` are those of the configuration, `results` what the tests of the policy came to.
+    """
+    counts = reached(policy, results)
+    found: list[Finding] = []
+    for rule in policy.rules:
+        said = [*_of_allow(rule, policy, environments), *_of_any(rule)]
+        if not counts[rule.id]:
+            said.append(("untested", "", "no test's answer names it"))
+        for name, key, message in said:
+            at: At = ("rule", rule.index, key) if key else ("rule", rule.index)
+            found.append(Finding(name, rule.file, at, rule.id, message))
+    return found
+
+
+def _of_any(rule: Rule) -> Iterator[tuple[str, str, str]]:
+    for one in rule.resources or ():
+        if one.text.startswith(_S3):
+            why = f"{one.text} matches no request: they carry the ARN, arn:aws:s3:::BUCKET/KEY"
+            yield "s3-uri", "resources", why
+    claims = [one.name for one in rule.when or () if isinstance(one, Claim)]
+    if rule.effect == "deny" and claims:
+        why = f"tokens without the claim {' or '.join(claims)} go through"
+        yield "deny-claims", "when", why
+
+
+def _of_allow(
+    rule: Rule, policy: Policy, environments: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    if rule.effect != "allow":
+        return
+    for one in rule.resources or ():
+        for variable in _beside_star(one):
+            why = f"{one.text}: build-7 for ${{{variable}}} gets what is build-77's too; put a /"
+            yield "name-star", "resources", f"{why} between it and the star"
+        if _NAME in one.names and _UNIQUE.isdisjoint(one.names) and _several_issuers(rule):
+            why = f"{one.text}: principals of several issuers can have one name"
+            yield "shared-name", "resources", f"{why}; add ${{principal.issuer}}"
+    if rule.environments is None and len(environments) > 1:
+        yield "all-environments", "", f"holds in all of {', '.join(environments)}"
+    for other in policy.rules:
+        if _shadows(other, rule):
+            yield "shadowed", "", f"never decides: {other.id} denies all that it allows"
+
+
+def _beside_star(template: Template) -> Iterator[str]:
+    """Yield each name or claim that only text which a value can hold parts from a star."""
+    near: list[str] = []
+    starred = False
+    for i, piece in enumerate(template.pieces):
+        if i % 2:
+            if piece == _NAME or piece.startswith(CLAIM):
+                near.append(piece)
+            continue
+        for char in _STAR.join(split(piece)):
+            if char == _STAR:
+                starred = True
+            elif not VALUE.fullmatch(char):
+                if starred:
+                    yield from near
+                near, starred = [], False
+    if starred:
+        yield from near
+
+
+def _several_issuers(rule: Rule) -> bool:
+    """Say whether the principals may come from several issuers.
+
+    A group or kind says nothing of it: an API key can be in the group of any issuer.
+    """
+    issuers = set()
+    for one in rule.principals:
+        issuer, slash, _ = one.pattern.runs[0].partition("/")
+        if one.on != "id" or not slash:
+            return True
+        issuers.add(issuer)
+    return len(issuers) > 1
+
+
+def _shadows(deny: Rule, allow: Rule) -> bool:
+    """Say whether the deny rule, without conditions, matches all that the allow rule matches.
+
+    A variable is compared as itself: where it has no value the deny rule matches all the same.
+    """
+    return (
+        deny.effect == "deny"
+        and deny.when is None
+        and deny.unless is None
+        and all(_meant(deny.principals, one) for one in allow.principals)
+        and all(
+            _within(_names(getattr(allow, part)), _names(getattr(deny, part)))
+            for part in ("tools", "actions", "environments")
+        )
+        and _within(_resources(allow.resources), _resources(deny.resources))
+    )
+
+
+def _meant(principals: Sequence[PrincipalPattern], one: PrincipalPattern) -> bool:
+    """Say whether everybody whom `one` matches is matched by these."""
+    if {other.text for other in principals if other.on == "kind"} >= {f"kind:{k}" for k in KINDS}:
+        return True
+    word = _STAR.join(one.pattern.runs)
+    return any(
+        other.pattern.matches(word if other.on == one.on else _STAR)
+        for other in principals
+        if other.on in {one.on, "id"}
+    )
+
+
+def _within(inner: Sequence[Pattern], outer: Sequence[Pattern]) -> bool:
+    """Say whether each name that matches `inner` matches one same pattern of `outer`.
+
+    A star of the inner one is taken for a character that no pattern holds: only a star of the
+    outer one can stand for it, and then stands for all that it stands for.
+    """
+    return all(any(one.matches(_STAR.join(word.runs)) for one in outer) for word in inner)
+
+
+def _names(patterns: Sequence[Pattern] | None) -> Sequence[Pattern]:
+    return (Pattern("*", ("", "")),) if patterns is None else patterns
+
+
+def _resources(templates: Sequence[Template] | None) -> Sequence[Pattern]:
+    if templates is None:
+        return _names(None)
+    return [one.fill(lambda variable: f"{_OPEN}{variable}{_CLOSE}") for one in templates]
