@@ -18,8 +18,8 @@ _agentauth() {
         "whoami") words="--identity --json --help" ;;
         "vend") words="--env --identity --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;
         "exec") words="--env --identity --resource --duration --estimate-tokens --estimate-cost --model --reason --inherit --clean --no-mask --json --help" ;;
-        "check") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
-        "explain") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --quiet --json --help" ;;
+        "check") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --principal --group --claim --kind --auth --at --request --quiet --json --help" ;;
+        "explain") words="--env --identity --action --resource --duration --estimate-tokens --estimate-cost --model --reason --principal --group --claim --kind --auth --at --request --quiet --json --help" ;;
         "status") words="--identity --json --help" ;;
         "doctor") words="--json --help" ;;
         "demo") words="--keep --help" ;;

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import check_policy, screen
+from agentauth_cli.cli.check_policy import At, AuthOf, Claims, Groups, KindOf, Other, Request, Who
 from agentauth_cli.cli.options import (
     Cost,
     Duration,
@@ -27,14 +28,15 @@ from agentauth_cli.errors import (
     UsageError,
 )
 from agentauth_cli.ledger.records import obligations
-from agentauth_cli.model import Decision, PolicyDecision, Question
-from agentauth_cli.policy.decide import evaluate
-from agentauth_cli.policy.narrow import canonical
-from agentauth_cli.vending import Asked, identify
+from agentauth_cli.model import Decision, PolicyDecision
 from agentauth_cli.vending import check as go
 from agentauth_cli.wiring import Wiring
 
-NO_TOOL = "-"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.vending import Asked
 
 
 def declare(app: typer.Typer) -> None:
@@ -59,32 +61,35 @@ def _check(
     estimate_cost: Cost = None,
     model: Model = None,
     reason: Reason = None,
+    principal: Who = None,
+    group: Groups = None,
+    claim: Claims = None,
+    kind: KindOf = None,
+    auth: AuthOf = None,
+    at: At = None,
+    request: Request = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="The exit code alone.")] = False,
     as_json: Json = False,
 ) -> None:
     """Ask whether it would be allowed, and why; nothing is vended."""
     show = Show(quiet=quiet, as_json=as_json)
     wiring = Wiring(say=screen.say, chosen=identity)
-    if action is not None:
-        if tool is not None or resource is None:
-            raise UsageError("give TOOL, or --action and --resource")
-        ask_policy(wiring, PolicyInput(action, resource, env), show)
+    other = Other(principal, tuple(group or ()), tuple(claim or ()), kind, auth, at)
+    if request is not None:
+        if (tool, env, action, resource) != (None,) * 4 or other != Other():
+            raise UsageError("--request says everything: give it alone")
+        ask_policy(wiring, check_policy.asking_request(wiring, request), show)
         return
-    if tool is None:
+    if (tool is None) is (action is None) or (tool is None and resource is None):
         raise UsageError("give TOOL, or --action and --resource")
+    if tool is None or other != Other():
+        about = check_policy.Input(tool, action or "", resource, env, other)
+        ask_policy(wiring, check_policy.asking(wiring, about), show)
+        return
     given = asked(
         wiring, tool, env, resource, duration, estimate_tokens, estimate_cost, model, reason
     )
     work(wiring, given, show)
-
-
-@dataclass(frozen=True)
-class PolicyInput:
-    """A question to the policy alone."""
-
-    action: str
-    resource: str
-    environment: str | None
 
 
 @dataclass(frozen=True)
@@ -124,19 +129,14 @@ def work(wiring: Wiring, given: Asked, show: Show) -> None:
     show.answer(bounded.decision)
 
 
-def ask_policy(wiring: Wiring, given: PolicyInput, show: Show) -> None:
+def ask_policy(wiring: Wiring, ask: Callable[[Policy], PolicyDecision], show: Show) -> None:
     """Ask the policy alone. Raises PermissionDeniedError, or ConfigError where there is none."""
-    environment = wiring.settings.environment(given.environment)
     try:
         policy = wiring.configuration.policy()
     except ConfigError:
         _show_unloaded(wiring, show)
         raise
-    resource = canonical(given.resource, given.action.partition(".")[0])
-    who = identify(wiring.parts())
-    now = wiring.clock()
-    question = Question(who, given.action, resource, NO_TOOL, environment, now)
-    decision = evaluate(policy, question)
+    decision = ask(policy)
     show.answer(decision)
     if decision.decision is Decision.DENY:
         raise PermissionDeniedError(decision.reason, decision=decision, hint="")
