@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentauth_cli.cli import policy_lint, policy_test, screen
+from agentauth_cli.cli import policy_fmt, policy_lint, policy_test, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.wiring import Wiring
 
@@ -45,3 +45,16 @@ def declare(app: typer.Typer) -> None:
         """Run the tests that the policy files hold."""
         given = policy_test.Input(tuple(paths or ()), coverage, junit, as_json)
         raise typer.Exit(policy_test.work(Wiring(say=screen.say), given))
+
+    @group.command()
+    def fmt(
+        paths: Paths = None,
+        *,
+        check: Annotated[
+            bool, typer.Option("--check", help="Change nothing; exit 1 where it would.")
+        ] = False,
+        as_json: Json = False,
+    ) -> None:
+        """Write the policy files in one style; comments are kept."""
+        wiring = Wiring(say=screen.say)
+        raise typer.Exit(policy_fmt.work(wiring, paths or [], check=check, as_json=as_json))

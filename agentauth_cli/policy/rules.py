@@ -131,7 +131,7 @@ def _listed(parse: Callable[[Any], Any]) -> Key:
     return Key(ListOf(Value(parse)))
 
 
-_RULE = Table(
+RULE = Table(
     {
         "id": Key(Value(rule_id), required=True),
         "effect": Key(Value(values.choice("allow", "deny")), required=True),
@@ -151,7 +151,7 @@ _RULE = Table(
 _FILE = Table(
     {
         "version": Key(Value(values.version), required=True),
-        "rule": Key(ListOf(_RULE), default=()),
+        "rule": Key(ListOf(RULE), default=()),
         "test": Key(ListOf(CASE), default=()),
     }
 )
