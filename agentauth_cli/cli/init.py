@@ -23,6 +23,8 @@ from agentauth_cli.inbound import os_account
 from agentauth_cli.outbound.aws_session import session_policy
 from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.narrow import canonical
+from agentauth_cli.policy.pattern import template
+from agentauth_cli.policy.variables import values
 from agentauth_cli.tables.shape import MAX_BYTES
 from agentauth_cli.wiring import Wiring
 
@@ -208,6 +210,28 @@ actions = ["aws.s3.put"]
 resources = [{_toml(canonical(given.resource, "aws"))}]
 environments = [{_toml(given.environment)}]
 obligations = {{ max_duration = "1h" }}
+{_test(given, who)}"""
+
+
+def _test(given: InitInput, who: Principal) -> str:
+    """Return a test that the rule passes; none where no one request stands for what it allows."""
+    try:
+        resource = template(canonical(given.resource, "aws"))
+        runs = resource.fill(values(who, given.tool, given.environment)).runs
+    except ValueError:
+        return ""
+    if any(runs[1:]):
+        return ""
+    return f"""
+# `agentauth policy test` asks this.
+[[test]]
+name = "whoever ran init may use the tool"
+principal = {{ id = {_toml(who.id)}, kind = {_toml(who.kind)}, auth = {_toml(who.auth)} }}
+tool = {_toml(given.tool)}
+action = "aws.s3.put"
+resource = {_toml("*".join(runs))}
+environment = {_toml(given.environment)}
+expect = "allow"
 """
 
 
