@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -59,6 +60,9 @@ def claiming(**claims: Any) -> Question:
         ("b", ["a", "b"], YES),
         ("c", ["a", "b"], NO),
         ("*", [], NO),
+        ("b", ("a", "b"), YES),
+        ("*", ("a", 7), ERROR),
+        ("*", MappingProxyType({"a": "b"}), ERROR),
         ("7", 7, YES),
         ("-7", -7, YES),
         ("7*", 71, YES),
@@ -82,7 +86,10 @@ def claiming(**claims: Any) -> Question:
     ],
 )
 def test_claims(wanted: Any, value: Any, expected: str) -> None:
-    """A string matching any pattern, or a list of which any does; else an error."""
+    """A string matching any pattern, or a list of which any does; else an error.
+
+    Arrays of verified tokens are tuples, objects read-only mappings.
+    """
     assert came_to({"claims": {"c": wanted}}, claiming(c=value)) == expected
 
 
