@@ -105,3 +105,25 @@ def test_what_is_left_of_the_token_cuts_the_duration(here: Station) -> None:
     vended = here.json("vend", ROLE, AGENTAUTH_TOKEN=key.token(claims(url)))
     ends = time.mktime(time.strptime(vended["Expiration"], "%Y-%m-%dT%H:%M:%SZ")) - time.timezone
     assert ends <= before + 1200 + 60
+
+
+def test_conditions_see_what_the_token_says(here: Station) -> None:
+    """Claims and the age of the login decide; the claims that rules name are in the audit trail."""
+    key = signer("ES256")
+    url = "https://issuer.example"
+    configured(here, url, 'jwks_file = "keys.json"')
+    here.write("keys.json", json.dumps({"keys": [key.jwk()]}))
+    condition = 'when = { claims = { repos = "acme/*" }, max_session_age = "1h" }\n'
+    here.write("policy.toml", RULE + condition)
+
+    def code(**others: object) -> int:
+        return here.run("vend", ROLE, AGENTAUTH_TOKEN=key.token(claims(url, **others))).returncode
+
+    now = int(time.time())
+    assert code(repos=["other/x", "acme/x"], auth_time=now - 60, secret_claim="kept out") == 0
+    assert {"repos": ["other/x", "acme/x"]} in [one.get("claims") for one in here.records()]
+    assert "kept out" not in str(here.records())
+    assert code(repos=["other/x"], auth_time=now - 60) == 5
+    assert code(repos=["acme/x"], auth_time=now - 7200) == 5
+    assert code(repos=["acme/x"]) == 5
+    assert code(repos=["acme/x", 7], auth_time=now - 60) == 5
