@@ -155,7 +155,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_su
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from list' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from revoke' -l reason -r -d 'Why, for the audit trail.'
 complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_subcommand_from revoke' -l json -d 'Show the result as JSON.'
-complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a lint -d 'List every error of the policy and the files beside it, and what is hardly meant.'
+complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a lint -d 'List errors and warnings of the policy and the files beside it.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a test -d 'Run the tests that the policy files hold.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a fmt -d 'Write the policy files in one style; comments are kept.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from lint' -l json -d 'Show the result as JSON.'

@@ -24,7 +24,7 @@ def declare(app: typer.Typer) -> None:
 
     @group.command()
     def lint(paths: Paths = None, *, as_json: Json = False) -> None:
-        """List every error of the policy and the files beside it, and what is hardly meant.
+        """List errors and warnings of the policy and the files beside it.
 
         With paths: those of these policy files.
         """
