@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,14 @@ HEAVY = (
 def loaded(code: str) -> set[str]:
     """Return the modules that are loaded when this code has run in a process of its own."""
     script = f"import sys\n{code}\nprint(*sys.modules)"
+    # without the measuring of coverage, which imports much itself
+    environ = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", script],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return set(done.stdout.split())
 
