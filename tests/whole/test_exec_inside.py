@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.cloud import ROLE
+from support.issuer import signer
 from support.leading import FILES, LEADING
 from support.station import PROGRAM
 
@@ -95,6 +97,40 @@ def test_no_variable_that_leads_to_another_credential_is_there(near: Station) ->
     assert {name: let.get(name) for name in ("NPM_TOKEN", "LOOKS_LIKE")} == {
         name: given[name] for name in ("NPM_TOKEN", "LOOKS_LIKE")
     }
+
+
+def test_what_said_who_is_asking_is_not_there(near: Station) -> None:
+    """Ours, and those that lead to AWS: a token named the caller, and a token file mints."""
+    now = int(time.time())
+    claims = {"iss": "https://issuer.example", "sub": "build-7", "exp": now + 900}
+    minting = near.folder / "minting"
+    minting.write_text(signer("ES256").token({**claims, "aud": "sts.amazonaws.com"}))
+    keys = near.folder / "config" / "keys.json"
+    keys.write_text(json.dumps({"keys": [signer("ES256").jwk()]}))
+    keys.chmod(0o600)
+    keyless = f'source = "web_identity"\ntoken_file = "{minting}"'
+    config = (near.folder / "config" / "config.toml").read_text()
+    near.write(
+        "config.toml",
+        config.replace('source = "profile:source"', keyless)
+        + '\n[inbound.issuers.corp]\nissuer = "https://issuer.example"\n'
+        'audience = "agentauth"\njwks_file = "keys.json"\n',
+    )
+    policy = (near.folder / "config" / "policy.toml").read_text()
+    near.write("policy.toml", policy.replace("os/*", "corp/*"))
+    names = [name for name in LEADING if name.startswith("AWS_")]
+    given = dict.fromkeys(names, "leading-to-a-credential")
+    given |= {
+        "AGENTAUTH_TOKEN": signer("ES256").token({**claims, "aud": "agentauth"}),
+        "AGENTAUTH_API_KEY": "leading-to-a-credential",
+        "AGENTAUTH_IDENTITY": "leading-to-a-credential",
+        "AGENTAUTH_SOCKET": "leading-to-a-credential",
+        "AGENTAUTH_ENV": "dev",
+    }
+    found = environ(near, **given)
+    assert {name for name in found if name.startswith("AGENTAUTH")} == OURS
+    assert {*names} & found.keys() <= {*VENDED, "AWS_CREDENTIAL_EXPIRATION"}
+    assert not {value for value in found.values() if "leading-to" in value or "eyJ" in value}
 
 
 def test_an_agentauth_inside_finds_the_lease_and_begins_no_ledger_of_its_own(
