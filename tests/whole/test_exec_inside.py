@@ -127,7 +127,9 @@ def test_what_said_who_is_asking_is_not_there(near: Station) -> None:
         "AGENTAUTH_SOCKET": "leading-to-a-credential",
         "AGENTAUTH_ENV": "dev",
     }
-    found = environ(near, **given)
+    everything = environ(near, **given)
+    # what measures coverage hands its own settings down, and they look like a token
+    found = {name: one for name, one in everything.items() if not name.startswith("COVERAGE")}
     assert {name for name in found if name.startswith("AGENTAUTH")} == OURS
     assert {*names} & found.keys() <= {*VENDED, "AWS_CREDENTIAL_EXPIRATION"}
     assert not {value for value in found.values() if "leading-to" in value or "eyJ" in value}
