@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,11 +19,6 @@ Kind = Literal["user", "agent", "service"]
 Auth = Literal["jwt", "api_key", "ci", "os"]
 Unit = Literal["minute", "hour", "day", "week", "month"]
 Metric = Literal["tokens", "cost", "requests", "leases"]
-KINDS: tuple[Kind, ...] = ("user", "agent", "service")
-AUTHS: tuple[Auth, ...] = ("jwt", "api_key", "ci", "os")
-
-ISSUER = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-RESERVED_ISSUERS = frozenset({"key", "os", "group", "kind"})
 
 
 class Decision(StrEnum):

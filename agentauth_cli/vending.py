@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
     from agentauth_cli.model import Preview
     from agentauth_cli.policy.budgets import Budget
+    from agentauth_cli.policy.packed import Policy
     from agentauth_cli.policy.prices import PriceTable
-    from agentauth_cli.policy.rules import Policy
     from agentauth_cli.policy.switches import Switch
     from agentauth_cli.ports import Clock, CredentialBroker, Ledger
 

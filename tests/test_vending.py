@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.ledger.sqlite import SQLiteLedger
     from agentauth_cli.policy.budgets import Budget
-    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.policy.packed import Policy
 
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)
 SECRET = "made-up-secret-of-the-credential"

@@ -21,10 +21,10 @@ from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError, StateError, UnknownNameError, UsageError
 from agentauth_cli.inbound import apikey, apikeys
 from agentauth_cli.inbound.apikey import ApiKey
-from agentauth_cli.model import KINDS
 from agentauth_cli.secret import printable
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import did_you_mean
+from agentauth_cli.terms import KINDS
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:

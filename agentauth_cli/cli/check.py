@@ -35,7 +35,7 @@ from agentauth_cli.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.policy.packed import Policy
     from agentauth_cli.vending import Asked
 
 

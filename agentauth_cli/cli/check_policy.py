@@ -10,19 +10,20 @@ import typer
 
 from agentauth_cli.errors import NotConfiguredError, UsageError
 from agentauth_cli.inbound.strict_json import parse_object
-from agentauth_cli.model import AUTHS, KINDS, Decision, PolicyDecision, Principal, Question
+from agentauth_cli.model import Decision, PolicyDecision, Principal, Question
 from agentauth_cli.policy.cases import NO_TOOL, with_name
 from agentauth_cli.policy.decide import decide, evaluate
 from agentauth_cli.policy.narrow import canonical, narrow, questions
 from agentauth_cli.policy.request import moment, question
 from agentauth_cli.tables.values import choice
+from agentauth_cli.terms import AUTHS, KINDS
 from agentauth_cli.vending import identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.policy.packed import Policy
     from agentauth_cli.wiring import Wiring
 
 LARGEST = 1024 * 1024

@@ -12,8 +12,8 @@ from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
+from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
-from agentauth_cli.policy.pattern import Template
 from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -335,7 +335,7 @@ def _grants(entry: Mapping[str, Any]) -> tuple[ToolGrant, ...]:
 def _canonical(resource: Template, entry: Mapping[str, Any]) -> Template:
     """Return an ``s3://`` resource as the ARN that it means."""
     first = canonical(resource.pieces[0], entry["provider"])
-    return Template(resource.text, (first, *resource.pieces[1:]))
+    return Template((first, *resource.pieces[1:]))
 
 
 def _role(entry: Mapping[str, Any], name: str, aws: Mapping[str, Any]) -> str | None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.model import ISSUER, KINDS, RESERVED_ISSUERS, ProviderType
+from agentauth_cli.model import ProviderType
 from agentauth_cli.policy import pattern
 from agentauth_cli.policy.names import ACTION, SHORT
-from agentauth_cli.policy.pattern import POLICY_VARIABLES, Template
+from agentauth_cli.policy.pattern import POLICY_VARIABLES
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.terms import KINDS, RESERVED_ISSUERS, is_issuer
 from agentauth_cli.transport import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from agentauth_cli.policy.matching import Template
 
 PROVIDER_VARIABLES = ("project_id", "account_id", "project", "namespace")
 ALGORITHMS = (
@@ -77,7 +80,7 @@ def short_name(value: Any) -> str:
 
 def issuer_name(value: Any) -> str:
     """Return the name of an issuer, which is the first part of its principals' ids."""
-    if not isinstance(value, str) or not ISSUER.fullmatch(value):
+    if not isinstance(value, str) or not is_issuer(value):
         raise ValueError("expected a name of a-z 0-9 -, 1 to 32 long, a letter or digit first")
     if value in RESERVED_ISSUERS:
         raise ValueError(f"{value!r} is reserved: take another name")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.inbound.apikey import HASH, ID, ApiKey
 from agentauth_cli.inbound.claims import text_fault
-from agentauth_cli.model import KINDS
 from agentauth_cli.policy.names import SHORT
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value, first_of
+from agentauth_cli.terms import KINDS
 
 if TYPE_CHECKING:
     import re

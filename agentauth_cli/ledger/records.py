@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from agentauth_cli.policy.matching import Pattern
     from agentauth_cli.policy.narrow import Narrowed, Tool
-    from agentauth_cli.policy.pattern import Pattern
 
 
 def principal(who: Principal, claims: Collection[str], now: datetime) -> dict[str, Any]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from agentauth_cli.model import Metric, Unit
+    from agentauth_cli.policy.matching import Pattern, PrincipalPattern
     from agentauth_cli.policy.narrow import Tool
-    from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
     from agentauth_cli.policy.prices import Price
     from agentauth_cli.tables.shape import At
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.model import AUTHS, KINDS, Decision, Principal, Question
-from agentauth_cli.policy.names import malformed, rule_id
+from agentauth_cli.model import Decision, Principal, Question
+from agentauth_cli.policy.names import rule_id
 from agentauth_cli.policy.narrow import canonical
 from agentauth_cli.policy.obligation_file import OBLIGATIONS, given
+from agentauth_cli.policy.wellformed import malformed
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.terms import AUTHS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

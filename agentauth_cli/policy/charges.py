@@ -24,7 +24,7 @@ from agentauth_cli.model import (
     Rate,
     Usage,
 )
-from agentauth_cli.policy.pattern import Pattern, PrincipalPattern
+from agentauth_cli.policy.matching import Pattern, PrincipalPattern
 from agentauth_cli.policy.windows import window
 from agentauth_cli.secret import MASK, redact
 from agentauth_cli.tables.values import dollars

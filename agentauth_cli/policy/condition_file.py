@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.model import AUTHS
 from agentauth_cli.policy import pattern
 from agentauth_cli.policy.conditions import (
     DAYS,
+    UTC,
     Actor,
     After,
     Auth,
@@ -21,12 +20,13 @@ from agentauth_cli.policy.conditions import (
 )
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
-from agentauth_cli.tables.zones import zone
+from agentauth_cli.tables.zones import zone_name
+from agentauth_cli.terms import AUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentauth_cli.policy.pattern import Pattern
+    from agentauth_cli.policy.matching import Pattern
 
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24(?=:00)):([0-5][0-9])")
 
@@ -43,7 +43,7 @@ def conditions(entry: Mapping[str, Any] | None) -> tuple[Condition, ...] | None:
     if entry["before"]:
         found.append(Before(entry["before"]))
     if entry["days"] or entry["hours"]:
-        days = frozenset(DAYS.index(day) for day in entry["days"]) if entry["days"] else None
+        days = tuple(i for i, day in enumerate(DAYS) if day in (entry["days"] or ())) or None
         found.append(Calendar(days, entry["hours"], entry["tz"] or UTC))
     if entry["actor"]:
         found.append(Actor(entry["actor"]))
@@ -94,7 +94,7 @@ CONDITIONS = Table(
         "before": Key(Value(values.moment)),
         "days": Key(ListOf(Value(values.choice(*DAYS)))),
         "hours": Key(Value(_hours)),
-        "tz": Key(Value(zone)),
+        "tz": Key(Value(zone_name)),
         "actor": Key(ListOf(Value(pattern.identifier))),
         "max_session_age": Key(Value(values.duration)),
     },

@@ -6,53 +6,55 @@ ValueError with the reason. Every one of a part is asked, whatever the others sa
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from agentauth_cli.policy.plain import Plain
 
+TYPE_CHECKING = False  # the real one costs an import of typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import datetime
+    from typing import Any
 
     from agentauth_cli.model import Question
-    from agentauth_cli.policy.pattern import Pattern
+    from agentauth_cli.policy.matching import Pattern
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+UTC = "UTC"
 
 _LONGEST_SHOWN = 64
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-class Condition(Protocol):
+class Condition(Plain):
     """One key of `when` or `unless`."""
+
+    __slots__ = ()
 
     @property
     def subject(self) -> str:
         """What is looked at: ``the claim ref``."""
-        ...
+        raise NotImplementedError
 
     @property
     def wanted(self) -> str:
         """What it has to be: ``refs/heads/*``."""
-        ...
+        raise NotImplementedError
 
     def holds(self, question: Question) -> bool:
         """Say whether it holds. Raises ValueError where that cannot be judged."""
-        ...
+        raise NotImplementedError
 
     def actual(self, question: Question) -> str:
-        """Return what it is instead, for a person."""
-        ...
+        """Return what it is instead, for a person. Raises ValueError as `holds`."""
+        raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Condition):
     """A top-level claim of the verified token matches one of these patterns."""
 
-    name: str
-    patterns: tuple[Pattern, ...]
+    __slots__ = ("name", "patterns")
+
+    def __init__(self, name: str, patterns: tuple[Pattern, ...]) -> None:
+        self.name = name
+        self.patterns = patterns
 
     @property
     def subject(self) -> str:
@@ -62,7 +64,7 @@ class Claim:
     @property
     def wanted(self) -> str:
         """The patterns."""
-        return " or ".join(one.text for one in self.patterns)
+        return _either(self.patterns)
 
     def holds(self, question: Question) -> bool:
         """Match a string, any of a list of strings, or an integer or boolean as its JSON text."""
@@ -72,18 +74,22 @@ class Claim:
         return any(one.matches(text) for one in self.patterns for text in texts)
 
     def _texts(self, value: Any) -> Sequence[str]:
-        if isinstance(value, bool | int):
-            return (json.dumps(value),)  # ValueError where it has too many digits
+        if isinstance(value, bool):
+            return ("true" if value else "false",)
+        if isinstance(value, int):
+            return (str(value),)  # ValueError where it has too many digits
         texts = value if isinstance(value, list | tuple) else [value]
         for text in texts:
             if not isinstance(text, str):
                 raise ValueError(f"{self.subject} is no string, integer, boolean or list of them")
-            if _SURROGATE.search(text):
+            if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
                 raise ValueError(f"{self.subject} holds a lone surrogate")
         return texts
 
     def actual(self, question: Question) -> str:
         """Return the claim as JSON writes it, cut where it is long."""
+        import json
+
         if self.name not in question.principal.claims:
             return "missing"
         value = question.principal.claims[self.name]
@@ -91,12 +97,14 @@ class Claim:
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-@dataclass(frozen=True, slots=True)
-class Auth:
+class Auth(Condition):
     """The principal was authenticated in one of these ways."""
 
-    ways: tuple[str, ...]
+    __slots__ = ("ways",)
     subject = "the authentication"
+
+    def __init__(self, ways: tuple[str, ...]) -> None:
+        self.ways = ways
 
     @property
     def wanted(self) -> str:
@@ -112,12 +120,14 @@ class Auth:
         return question.principal.auth
 
 
-@dataclass(frozen=True, slots=True)
-class After:
+class After(Condition):
     """The request's time is at or after this one."""
 
-    time: datetime
+    __slots__ = ("time",)
     subject = "the time"
+
+    def __init__(self, time: datetime) -> None:
+        self.time = time
 
     @property
     def wanted(self) -> str:
@@ -133,12 +143,14 @@ class After:
         return _written(question.time)
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
+class Before(Condition):
     """The request's time is strictly before this one."""
 
-    time: datetime
+    __slots__ = ("time",)
     subject = "the time"
+
+    def __init__(self, time: datetime) -> None:
+        self.time = time
 
     @property
     def wanted(self) -> str:
@@ -154,23 +166,28 @@ class Before:
         return _written(question.time)
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(Condition):
     """The local day and time fall inside.
 
     `days` are numbers from Monday, 0. `hours` are minutes of the day: the start is inside, the end
     is not. A span that ends before it starts runs over midnight and belongs to the day it started.
+    `zone` is a name of the `tzdata` package.
     """
 
-    days: frozenset[int] | None
-    hours: tuple[int, int] | None
-    zone: tzinfo
+    __slots__ = ("days", "hours", "zone")
     subject = "the local time"
+
+    def __init__(
+        self, days: tuple[int, ...] | None, hours: tuple[int, int] | None, zone: str
+    ) -> None:
+        self.days = days
+        self.hours = hours
+        self.zone = zone
 
     @property
     def wanted(self) -> str:
         """The days, the hours and the zone."""
-        days = [", ".join(DAYS[one] for one in sorted(self.days))] if self.days else []
+        days = [", ".join(DAYS[one] for one in self.days)] if self.days else []
         hours = [f"{_clock(self.hours[0])}-{_clock(self.hours[1])}"] if self.hours else []
         return " ".join([*days, *hours, f"in {self.zone}"])
 
@@ -191,8 +208,10 @@ class Calendar:
         return self.days is None or day in self.days
 
     def _local(self, question: Question) -> datetime:
+        from agentauth_cli.tables.zones import zone
+
         try:
-            return question.time.astimezone(self.zone)
+            return question.time.astimezone(zone(self.zone))
         except OverflowError:
             raise ValueError(f"the time cannot be expressed in {self.zone}") from None
 
@@ -202,17 +221,19 @@ class Calendar:
         return f"{DAYS[local.weekday()]} {local:%H:%M}"
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(Condition):
     """The principal is acted for by one whose id matches."""
 
-    patterns: tuple[Pattern, ...]
+    __slots__ = ("patterns",)
     subject = "the actor"
+
+    def __init__(self, patterns: tuple[Pattern, ...]) -> None:
+        self.patterns = patterns
 
     @property
     def wanted(self) -> str:
         """The patterns."""
-        return " or ".join(one.text for one in self.patterns)
+        return _either(self.patterns)
 
     def holds(self, question: Question) -> bool:
         """Match the actor's id; without an actor it does not hold."""
@@ -224,12 +245,14 @@ class Actor:
         return question.principal.actor or "nobody"
 
 
-@dataclass(frozen=True, slots=True)
-class SessionAge:
+class SessionAge(Condition):
     """The login is not older than this, in seconds."""
 
-    longest: int
+    __slots__ = ("longest",)
     subject = "the login"
+
+    def __init__(self, longest: int) -> None:
+        self.longest = longest
 
     @property
     def wanted(self) -> str:
@@ -238,28 +261,30 @@ class SessionAge:
 
     def holds(self, question: Question) -> bool:
         """Compare. Unknown age cannot be judged."""
-        return self._age(question) <= timedelta(seconds=self.longest)
+        return self._age(question) <= self.longest
 
-    def _age(self, question: Question) -> timedelta:
+    def _age(self, question: Question) -> float:
         since = question.principal.authenticated_at
         if since is None or since.utcoffset() is None:
             raise ValueError("the age of the login is not known")
-        return question.time - since
+        return (question.time - since).total_seconds()
 
     def actual(self, question: Question) -> str:
         """Return the age."""
-        return f"{int(self._age(question).total_seconds())} s old"
+        return f"{int(self._age(question))} s old"
 
 
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a `when` or `unless` came to: the conditions that failed, and why some have no answer.
 
     One error makes the whole part an error.
     """
 
-    failed: tuple[Condition, ...]
-    errors: tuple[str, ...]
+    __slots__ = ("errors", "failed")
+
+    def __init__(self, failed: tuple[Condition, ...], errors: tuple[str, ...]) -> None:
+        self.failed = failed
+        self.errors = errors
 
     @property
     def holds(self) -> bool:
@@ -277,6 +302,10 @@ def outcome(conditions: Iterable[Condition] | None, question: Question) -> Outco
         except ValueError as error:
             errors.append(str(error))
     return Outcome(tuple(failed), tuple(errors))
+
+
+def _either(patterns: Sequence[Pattern]) -> str:
+    return " or ".join(one.text for one in patterns)
 
 
 def _written(time: datetime) -> str:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from agentauth_cli.model import Question
-    from agentauth_cli.policy.rules import Rule
+    from agentauth_cli.policy.rule import Rule
 
 _ONE = {
     "principals": "principal",

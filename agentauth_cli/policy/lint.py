@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agentauth_cli.model import KINDS
 from agentauth_cli.policy.conditions import Claim
-from agentauth_cli.policy.names import VALUE
-from agentauth_cli.policy.pattern import CLAIM, Pattern, split
+from agentauth_cli.policy.matching import CLAIM, Pattern
+from agentauth_cli.policy.pattern import split
 from agentauth_cli.policy.testing import reached
+from agentauth_cli.policy.variables import USABLE
+from agentauth_cli.terms import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agentauth_cli.policy.pattern import PrincipalPattern, Template
-    from agentauth_cli.policy.rules import Policy, Rule
+    from agentauth_cli.policy.matching import PrincipalPattern, Template
+    from agentauth_cli.policy.packed import Policy
+    from agentauth_cli.policy.rule import Rule
     from agentauth_cli.policy.testing import Result
     from agentauth_cli.tables.shape import At
 
@@ -98,7 +100,7 @@ def _beside_star(template: Template) -> Iterator[str]:
         for char in _STAR.join(split(piece)):
             if char == _STAR:
                 starred = True
-            elif not VALUE.fullmatch(char):
+            elif char not in USABLE:
                 if starred:
                     yield from near
                 near, starred = [], False
@@ -160,7 +162,7 @@ def _within(inner: Sequence[Pattern], outer: Sequence[Pattern]) -> bool:
 
 
 def _names(patterns: Sequence[Pattern] | None) -> Sequence[Pattern]:
-    return (Pattern("*", ("", "")),) if patterns is None else patterns
+    return (Pattern(("", "")),) if patterns is None else patterns
 
 
 def _resources(templates: Sequence[Template] | None) -> Sequence[Pattern]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from agentauth_cli.model import Grant, Principal, ProviderType, Question
-from agentauth_cli.policy.names import malformed_name
 from agentauth_cli.policy.variables import values
+from agentauth_cli.policy.wellformed import malformed_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentauth_cli.policy.pattern import Template
+    from agentauth_cli.policy.matching import Template
 
 _S3 = "s3://"
 _S3_ARN = "arn:aws:s3:::"

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
+from agentauth_cli.policy.engine import DELIVERIES
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Key, ListOf, Table, Value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-DELIVERIES = ("stdout", "exec", "endpoint", "gateway")
 
 
 def given(entry: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.model import AUTHS, KINDS, Principal, Question
+from agentauth_cli.model import Principal, Question
 from agentauth_cli.policy.cases import with_name
 from agentauth_cli.policy.narrow import canonical
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Key, Table, Value
+from agentauth_cli.terms import AUTHS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,62 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.policy import pattern
+from agentauth_cli.policy.blocks import Blocks
 from agentauth_cli.policy.cases import CASE, Case, case
 from agentauth_cli.policy.condition_file import CONDITIONS, conditions
 from agentauth_cli.policy.conditions import Claim
+from agentauth_cli.policy.matching import CLAIM
 from agentauth_cli.policy.names import rule_id
 from agentauth_cli.policy.obligation_file import OBLIGATIONS, given
-from agentauth_cli.policy.pattern import CLAIM, Pattern, PrincipalPattern, Template
+from agentauth_cli.policy.packed import Policy, packed
+from agentauth_cli.policy.rule import NAMES, Rule
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from agentauth_cli.policy.conditions import Condition
-
-NAMES = ("principals", "tools", "actions", "resources", "environments")
-"""The parts of a rule that hold names."""
-
-PARTS = (*NAMES, "when", "unless")
-"""The parts of a rule that can fail, in the order in which they are named."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule. An absent part is None: it matches everything."""
-
-    id: str
-    effect: str
-    principals: tuple[PrincipalPattern, ...]
-    tools: tuple[Pattern, ...] | None = None
-    actions: tuple[Pattern, ...] | None = None
-    resources: tuple[Template, ...] | None = None
-    environments: tuple[Pattern, ...] | None = None
-    when: tuple[Condition, ...] | None = None
-    unless: tuple[Condition, ...] | None = None
-    obligations: Mapping[str, Any] = field(default_factory=dict)
-    description: str = ""
-    file: str = ""
-    index: int = 0
-    """Which of the rules of its file it is, from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """All rules of all files, by id, and the digest of the files.
-
-    `claims` are the names of the claims that rules look at. `cases` are the tests, in order.
-    """
-
-    rules: tuple[Rule, ...]
-    digest: str
-    claims: frozenset[str] = frozenset()
-    cases: tuple[Case, ...] = ()
 
 
 def digest(files: Sequence[tuple[str, bytes]]) -> str:
@@ -73,17 +34,28 @@ def digest(files: Sequence[tuple[str, bytes]]) -> str:
 
 def load(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, list[Problem]]:
     """Read all files, given as (name, content) in order; one problem means no policy."""
+    content, cases, problems = read(files)
+    return (Policy(Blocks(content), cases) if content else None), problems
+
+
+def read(
+    files: Sequence[tuple[str, bytes]], sources: tuple[Any, ...] = ()
+) -> tuple[bytes | None, tuple[Case, ...], list[Problem]]:
+    """Read all files; return the policy's bytes, its tests, and the problems.
+
+    The same files, and the same `sources` that are kept with them, always make the same bytes.
+    """
     rules: list[Rule] = []
     cases: list[Case] = []
     problems: list[Problem] = []
     seen: dict[str, str] = {}
     for name, content in files:
         document = Document(name, content)
-        read = document.read(_FILE)
-        entries = read.get("rule") or ()
+        found = document.read(_FILE)
+        entries = found.get("rule") or ()
         if not document.found:
             rules += [_rule(entry, name, i) for i, entry in enumerate(entries)]
-            cases += [case(entry, name, i) for i, entry in enumerate(read.get("test") or ())]
+            cases += [case(entry, name, i) for i, entry in enumerate(found.get("test") or ())]
         for i, entry in enumerate(entries):
             rule_id = entry.get("id")
             if rule_id in seen:
@@ -93,19 +65,24 @@ def load(files: Sequence[tuple[str, bytes]]) -> tuple[Policy | None, list[Proble
                 seen[rule_id] = name
         problems += document.problems()
     if problems:
-        return None, problems
-    ordered = tuple(sorted(rules, key=lambda one: one.id))
-    claims = frozenset(name for one in ordered for name in _claims(one))
-    return Policy(ordered, digest(files), claims, tuple(cases)), []
+        return None, (), problems
+    rules.sort(key=lambda one: one.id)
+    claims = sorted({name for one in rules for name in _claims(one)})
+    return packed(rules, digest(files), claims, sources), tuple(cases), []
 
 
 def _rule(entry: Mapping[str, Any], file: str, index: int) -> Rule:
     known = {key: entry[key] for key in ("id", "effect", "description", *NAMES)}
+    obligations = given(entry["obligations"])
+    if "rate_limit" in obligations:
+        obligations["rate_limit"] = tuple(
+            (one.count, one.period) for one in obligations["rate_limit"]
+        )
     return Rule(
         **known,
         when=conditions(entry["when"]),
         unless=conditions(entry["unless"]),
-        obligations=given(entry["obligations"]),
+        obligations=obligations,
         file=file,
         index=index,
     )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from agentauth_cli.model import Principal
+    from agentauth_cli.policy.matching import PrincipalPattern
 
 NAME = "killswitch.toml"
 Target = Literal["tool", "provider", "principal", "environment", "all"]
@@ -73,12 +74,12 @@ class Reach:
         name: str = getattr(self, switch.target)
         return pattern.name(switch.name).matches(name)
 
-    def _principal_hit_by(self, wanted: pattern.PrincipalPattern) -> bool:
+    def _principal_hit_by(self, wanted: PrincipalPattern) -> bool:
         actor = self.principal.actor
         return wanted.matches(self.principal) or (actor is not None and wanted.matches_id(actor))
 
 
-def principal_pattern(name: str) -> pattern.PrincipalPattern:
+def principal_pattern(name: str) -> PrincipalPattern:
     """Return the pattern on principals; without a slash a name is meant of any issuer.
 
     Raises ValueError.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.model import PolicyDecision
     from agentauth_cli.policy.cases import Case
-    from agentauth_cli.policy.rules import Policy
+    from agentauth_cli.policy.packed import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from agentauth_cli.policy.matching import CLAIM
+from agentauth_cli.terms import DIGITS, LOWER
 
-from agentauth_cli.policy.names import VALUE
-from agentauth_cli.policy.pattern import CLAIM
-
+TYPE_CHECKING = False  # the real one costs an import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from agentauth_cli.model import Principal
 
-_NONE: Mapping[str, str] = MappingProxyType({})
+USABLE = frozenset(LOWER + LOWER.upper() + DIGITS + "._@+=,-")
+"""The characters that may be put in for a variable."""
+
+_LONGEST = 128
 
 
 def values(
-    principal: Principal, tool: str, environment: str, others: Mapping[str, str] = _NONE
+    principal: Principal, tool: str, environment: str, others: Mapping[str, str] | None = None
 ) -> Callable[[str], str]:
     """Return the function that looks a variable up; `others` are the environment's own.
 
@@ -30,10 +30,10 @@ def values(
         if variable.startswith(CLAIM):
             value = principal.claims.get(variable.removeprefix(CLAIM))
         else:
-            value = _known(variable, principal, tool, environment, others)
+            value = _known(variable, principal, tool, environment, others or {})
         if not isinstance(value, str):
             raise ValueError(f"`${{{variable}}}` has no value that is a string")
-        if not VALUE.fullmatch(value) or ".." in value:
+        if not (0 < len(value) <= _LONGEST and USABLE.issuperset(value)) or ".." in value:
             raise ValueError(
                 f"the value of `${{{variable}}}` cannot stand in a resource: "
                 "set `name_claim`, or use a claim that can, or `${principal.hash}`"
@@ -52,6 +52,8 @@ def _known(
         case "principal.issuer":
             return principal.issuer
         case "principal.hash":
+            import hashlib
+
             return hashlib.sha256(principal.id.encode()).hexdigest()[:16]
         case "environment":
             return environment

@@ -15,15 +15,24 @@ def _names() -> frozenset[str]:
     return frozenset((importlib.resources.files("tzdata") / "zones").read_text().split())
 
 
-def zone(value: Any) -> tzinfo:
-    """Return the zone of this name; raises ValueError for an unknown one."""
-    if value == "UTC":
-        return UTC
-    if not isinstance(value, str) or value not in _names():
+def zone_name(value: Any) -> str:
+    """Return the name of a zone; raises ValueError for an unknown one."""
+    if value != "UTC" and (not isinstance(value, str) or value not in _names()):
         near = did_you_mean(value, sorted(_names())) if isinstance(value, str) else ""
         raise ValueError(f'expected a time zone such as "Europe/Paris"{near}')
+    return str(value)
+
+
+@cache
+def _read(name: str) -> tzinfo:
     import zoneinfo
 
-    source = importlib.resources.files("tzdata.zoneinfo").joinpath(*value.split("/"))
+    source = importlib.resources.files("tzdata.zoneinfo").joinpath(*name.split("/"))
     with source.open("rb") as file:
-        return zoneinfo.ZoneInfo.from_file(file, key=value)
+        return zoneinfo.ZoneInfo.from_file(file, key=name)
+
+
+def zone(value: Any) -> tzinfo:
+    """Return the zone of this name; raises ValueError for an unknown one."""
+    name = zone_name(value)
+    return UTC if name == "UTC" else _read(name)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.inbound.apikey import ApiKey
 from agentauth_cli.inbound.apikeys import load, problems, subject
-from agentauth_cli.policy.names import malformed_id
+from agentauth_cli.policy.wellformed import malformed_id
 
 HASH = "sha256:" + "0123456789abcdef" * 4
 GOOD = f"""\

@@ -9,8 +9,8 @@ import pytest
 
 from agentauth_cli.model import ProviderType
 from agentauth_cli.policy.budgets import Budget, load
+from agentauth_cli.policy.matching import Pattern
 from agentauth_cli.policy.narrow import Allowance, Tool
-from agentauth_cli.policy.pattern import Pattern
 
 HEAD = 'version = 1\n[[budget]]\nid = "b"\n'
 GOOD = HEAD + "per = []\n"
@@ -65,7 +65,7 @@ def test_a_whole_file_loads() -> None:
         ("week", "leases"): 1,
         ("month", "cost"): 400_000_001,
     }
-    group = Pattern("okta/*", ("okta/", ""))
+    group = Pattern(("okta/", ""))
     assert whole.per == ("principal", group, "tool", "provider", "environment")
     assert str(whole.zone) == "Europe/Paris"
     assert [one.text for one in whole.except_] == ["kind:service"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agentauth_cli.model import Decision, Principal, Question
 from agentauth_cli.policy.cases import with_name
 from agentauth_cli.policy.decide import evaluate, named
-from agentauth_cli.policy.rules import Policy, load
+from agentauth_cli.policy.rules import load
 from agentauth_cli.policy.testing import Result, reached, run
 from support.policy_worlds import (
     QUESTIONS,
@@ -25,6 +25,9 @@ from support.policy_worlds import (
     toml,
     written,
 )
+
+if TYPE_CHECKING:
+    from agentauth_cli.policy.packed import Policy
 
 SMALLEST = """
 [[test]]

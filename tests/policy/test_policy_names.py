@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.policy import names, pattern
+from agentauth_cli.policy import names, pattern, wellformed
 from support import reference_policy
 from support.policy_worlds import ALICE, QUESTION, ask, property_of
 
@@ -65,13 +65,13 @@ NAMES = [
 )
 def test_names_that_are_not_well_formed(name: str, said: str) -> None:
     r"""In NFC, no Cc, Cf, Cs, Zl, Zp, no `?`, `\`, `${`, no `.` or `..` as a whole segment."""
-    assert names.malformed(ask(resource=name)) == f"resource {said}"
+    assert wellformed.malformed(ask(resource=name)) == f"resource {said}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_well_formed_names(name: str) -> None:
     """Names are 1 to 2,048 bytes."""
-    assert names.malformed(ask(resource=name)) == ""
+    assert wellformed.malformed(ask(resource=name)) == ""
 
 
 @pytest.mark.parametrize(("name", "said"), NOT_NAMES)
@@ -81,7 +81,7 @@ def test_groups_and_the_actor_have_the_form_of_ids(what: str, name: str, said: s
     name = f"okta/{name}"
     changed = {"principal": {"id": name}, "actor": {"actor": name}, "group": {"groups": (name,)}}
     who: Any = changed[what]
-    assert names.malformed(ask(principal=replace(ALICE, **who))) == f"{what} {said}"
+    assert wellformed.malformed(ask(principal=replace(ALICE, **who))) == f"{what} {said}"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,16 @@ def test_groups_and_the_actor_have_the_form_of_ids(what: str, name: str, said: s
 def test_ids_are_issuer_and_subject(what: str, name: str) -> None:
     """The issuer is `[a-z0-9][a-z0-9-]{0,31}`, never `group` or `kind`; the subject not empty."""
     who: Any = {what: (name,) if what == "groups" else name}
-    assert names.malformed(ask(principal=replace(ALICE, **who))).endswith("is not issuer/subject")
+    assert wellformed.malformed(ask(principal=replace(ALICE, **who))).endswith(
+        "is not issuer/subject"
+    )
 
 
 @pytest.mark.parametrize("name", ["o" * 32 + "/a", "0/a", "okta/a/b/c", "key/build-7", "a/é"])
 def test_ids_are_split_at_the_first_slash(name: str) -> None:
     """An id is `issuer/subject`, split at the first slash; the subject may hold slashes."""
     who = replace(ALICE, id=name)
-    assert names.malformed(ask(principal=who)) == ""
+    assert wellformed.malformed(ask(principal=who)) == ""
     assert f"{who.issuer}/{who.user_id}" == name
     assert "/" not in who.issuer
 
@@ -141,7 +143,7 @@ def test_ids_are_split_at_the_first_slash(name: str) -> None:
 )
 def test_a_star_stands_only_at_the_end_of_a_resource(resource: str, said: str) -> None:
     """A `*` may stand only as the last character of a resource; its prefix is a name."""
-    assert names.malformed(ask(resource=resource)) == said
+    assert wellformed.malformed(ask(resource=resource)) == said
 
 
 @pytest.mark.parametrize(
@@ -153,34 +155,34 @@ def test_a_star_stands_only_at_the_end_of_a_resource(resource: str, said: str) -
 )
 def test_an_action_is_three_parts(action: str) -> None:
     """An action is three parts of `[a-z0-9_-]+` joined by dots."""
-    said = names.malformed(ask(action=action))
+    said = wellformed.malformed(ask(action=action))
     assert said == "action is not provider.resource_type.verb"
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a:b", "é", ".", "..", "x" * 65, "a\n", "*"])
 def test_tools_and_environments(name: str) -> None:
     """Tool and environment: 1 to 64, `[A-Za-z0-9._-]`; no dots as a whole tool or environment."""
-    assert names.malformed(ask(tool=name)).startswith("tool is not a name")
-    assert names.malformed(ask(environment=name)).startswith("environment is not a name")
+    assert wellformed.malformed(ask(tool=name)).startswith("tool is not a name")
+    assert wellformed.malformed(ask(environment=name)).startswith("environment is not a name")
 
 
 @pytest.mark.parametrize("name", ["-", "a", "A.b_c-9", "...", ".x", "x" * 64])
 def test_well_formed_tools_and_environments(name: str) -> None:
     """Tool and environment: 1 to 64, `[A-Za-z0-9._-]`."""
-    assert names.malformed(ask(tool=name, environment=name)) == ""
+    assert wellformed.malformed(ask(tool=name, environment=name)) == ""
 
 
 @pytest.mark.parametrize("who", [{"kind": "robot"}, {"kind": ""}, {"auth": "none"}, {"auth": None}])
 def test_kind_and_auth_are_of_the_known_values(who: dict[str, Any]) -> None:
     """Kind and auth are of the known values."""
-    said = names.malformed(ask(principal=replace(ALICE, **who)))
+    said = wellformed.malformed(ask(principal=replace(ALICE, **who)))
     assert said == "principal of an unknown kind or auth"
 
 
 def test_a_time_has_an_offset() -> None:
     """It has all of: principal, action, resource, tool, environment, time."""
     naive = datetime(2026, 11, 23, 10)  # noqa: DTZ001 - the point of this test
-    assert names.malformed(ask(time=naive)) == "time has no offset"
+    assert wellformed.malformed(ask(time=naive)) == "time has no offset"
 
 
 @pytest.mark.timeout(20)
@@ -188,9 +190,9 @@ def test_huge_names_are_refused_at_once() -> None:
     """A name of many mebibytes is refused by its length, before it is looked at."""
     huge = "okta/a" + "\u0300\u0316" * 2**22
     who = replace(ALICE, id=huge, actor=huge, groups=(huge,))
-    assert names.malformed(ask(principal=who)) == "principal is longer than 2048 bytes"
-    assert names.malformed(ask(resource=huge)) == "resource is longer than 2048 bytes"
-    assert names.malformed(ask(tool=huge, environment=huge)).startswith("tool is not")
+    assert wellformed.malformed(ask(principal=who)) == "principal is longer than 2048 bytes"
+    assert wellformed.malformed(ask(resource=huge)) == "resource is longer than 2048 bytes"
+    assert wellformed.malformed(ask(tool=huge, environment=huge)).startswith("tool is not")
 
 
 NASTY = st.one_of(
@@ -221,7 +223,7 @@ def test_well_formed_is_what_the_reference_says(
 
 
 def _sound(question: Question) -> bool:
-    return not names.malformed(question)
+    return not wellformed.malformed(question)
 
 
 # Patterns that no well-formed name could match
@@ -300,7 +302,7 @@ def test_dead_ids_by_brute_force() -> None:
             runs = text.split("*")
             stars = len(runs) - 1
             alive = any(
-                not names.malformed_id(
+                not wellformed.malformed_id(
                     "".join(run + (filled[i] if i < stars else "") for i, run in enumerate(runs))
                 )
                 for filled in product(fillings, repeat=stars)

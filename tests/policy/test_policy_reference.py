@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentauth_cli.model import Obligation, PolicyDecision, Question, Rate
 from agentauth_cli.policy.decide import evaluate
-from agentauth_cli.policy.pattern import Pattern
+from agentauth_cli.policy.matching import Pattern
 from support import reference_policy
 from support.policy_worlds import QUESTION, QUESTIONS, Rule, policy_of, property_of, rule, rule_sets
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.model import Rate
+from agentauth_cli.policy.matching import Pattern
 from agentauth_cli.policy.obligation_file import OBLIGATIONS
-from agentauth_cli.policy.pattern import Pattern
 from agentauth_cli.policy.rules import digest, load
 from support.policy_worlds import policy_of, property_of, rule, toml, written
 
@@ -68,11 +67,11 @@ def test_a_whole_file_loads() -> None:
         "max_duration": 900,
         "max_tokens": 0,
         "max_cost": 500_000,
-        "rate_limit": (Rate(30, 60), Rate(1, 86400)),
+        "rate_limit": ((30, 60), (1, 86400)),
         "must_log": True,
         "require_reason": True,
         "delivery": ("stdout", "exec"),
-        "models": (Pattern("gpt-*", ("gpt-", "")),),
+        "models": (Pattern(("gpt-", "")),),
     }
     assert policy.claims == {"repo"}
 

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from agentauth_cli.model import AUTHS, KINDS, Principal, Question
-from agentauth_cli.policy.rules import Policy, load
+from agentauth_cli.model import Principal, Question
+from agentauth_cli.policy.rules import load
+from agentauth_cli.terms import AUTHS, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from agentauth_cli.policy.packed import Policy
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 ALICE = Principal("okta/alice", "alice")
