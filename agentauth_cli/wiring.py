@@ -97,7 +97,10 @@ class Wiring:
     @cached_property
     def configuration(self) -> Configuration:
         """The configuration folder."""
-        return Configuration(self.places.config)
+        state = None
+        with contextlib.suppress(ConfigError):  # said by what needs it
+            state = self.places.state
+        return Configuration(self.places.config, state)
 
     @cached_property
     def settings(self) -> Settings:

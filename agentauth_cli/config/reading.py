@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from agentauth_cli import files
-from agentauth_cli.config import settings
+from agentauth_cli.config import compiled, settings
 from agentauth_cli.errors import (
     ConfigError,
     NotConfiguredError,
@@ -17,6 +17,8 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.inbound import apikeys
 from agentauth_cli.policy import budgets, rules, switches
+from agentauth_cli.policy.blocks import Blocks
+from agentauth_cli.policy.packed import Policy
 from agentauth_cli.tables.shape import MAX_BYTES, Problem, first_of
 
 if TYPE_CHECKING:
@@ -27,15 +29,14 @@ if TYPE_CHECKING:
     from agentauth_cli.inbound.apikey import ApiKey
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.prices import Price
-    from agentauth_cli.policy.rules import Policy
     from agentauth_cli.policy.switches import Switch
 
 T = TypeVar("T")
 Files = list[tuple[str, bytes]]
 """Policy files in order: name and content."""
 
-POLICY = "policy.toml"
-POLICIES = "policy.d"
+POLICY = compiled.POLICY
+POLICIES = compiled.POLICIES
 BUDGETS = "budgets.toml"
 SWITCHES = "killswitch.toml"
 _LIMIT = MAX_BYTES + 1  # so that a file over the limit is an error of the file, with its name
@@ -43,9 +44,13 @@ _LIMIT = MAX_BYTES + 1  # so that a file over the limit is an error of the file,
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """One configuration folder. Every method raises ConfigError where a file does not load."""
+    """One configuration folder. Every method raises ConfigError where a file does not load.
+
+    `state` is where the compiled policy is kept; None for nowhere.
+    """
 
     folder: Path
+    state: Path | None = None
 
     def settings(self) -> Settings:
         """Read config.toml. Raises NotConfiguredError where there is none."""
@@ -57,16 +62,47 @@ class Configuration:
         return _loaded(found, problems)
 
     def policy(self) -> Policy:
-        """Read policy.toml and policy.d. Raises PolicyMissingError where there is none."""
-        return self.policy_with_files()[0]
+        """Read the policy, or what was compiled from it.
+
+        Raises PolicyMissingError where there is none.
+        """
+        known = compiled.sources(str(self.folder))
+        if self.state is not None and known is not None:
+            found = compiled.find(str(self.state), known, self._again)
+            if found is not None:
+                return found
+        return Policy(Blocks(self._compile(known)))
+
+    def _compile(self, known: compiled.Sources | None) -> bytes:
+        """Return the policy's bytes, and keep them where nothing changed while they were read."""
+        found, problems = self._there()
+        content, _, more = rules.read(found, known or ())
+        whole = _loaded(content, [*problems, *more])
+        if self.state is not None and known and compiled.sources(str(self.folder)) == known:
+            compiled.keep(str(self.state), whole, known)
+        return whole
+
+    def _again(self, digest: str) -> bytes:
+        """Return the bytes of the policy that had this digest, from its sources."""
+        whole = self._compile(compiled.sources(str(self.folder)))
+        if Policy(Blocks(whole)).digest != digest:
+            raise ConfigError("the policy was changed while it was asked", hint="Ask again")
+        return whole
 
     def policy_with_files(self) -> tuple[Policy, Files]:
-        """Read them, and return name and content of each too. Raises as `policy`."""
+        """Read the files, tests included, and return name and content of each too.
+
+        Raises as `policy`.
+        """
+        found, problems = self._there()
+        policy, more = rules.load(found)
+        return _loaded(policy, [*problems, *more]), found
+
+    def _there(self) -> tuple[Files, list[Problem]]:
         found, problems = self.policy_files()
         if not found and not problems:
             raise PolicyMissingError(f"there is no {self.folder / POLICY}: everything is denied")
-        policy, more = rules.load(found)
-        return _loaded(policy, [*problems, *more]), found
+        return found, problems
 
     def policy_files(self) -> tuple[Files, list[Problem]]:
         """Return name and content of each policy file in order, and what cannot be one."""

@@ -1,0 +1,130 @@
+"""policy.compiled in the state folder: the policy as it was loaded, mapped into memory.
+
+It is used only while its sources are as they were when it was written: their names, and size,
+times and inode of each, owner and mode of their folders. Whatever is wrong with it, the policy is
+read from its sources, and the answer is the same.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+
+import agentauth_cli
+from agentauth_cli.policy.blocks import Blocks, DamagedError
+from agentauth_cli.policy.packed import Policy
+
+TYPE_CHECKING = False  # the real one costs an import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Sources = tuple[Any, ...]
+
+NAME = "policy.compiled"
+POLICY = "policy.toml"
+POLICIES = "policy.d"
+
+_SETTLED = 2_000_000_000
+"""So many nanoseconds ago a source has to have changed last.
+
+A file that changes twice within one tick of its file system's clock looks the same after both.
+"""
+
+_OTHERS = 0o077
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+def sources(folder: str) -> Sources | None:
+    """Return what the policy files of a folder are known by; None where that cannot be told."""
+    inside = os.path.join(folder, POLICIES)
+    try:
+        names = tuple(sorted(one for one in os.listdir(inside) if not one.startswith(".")))
+        of_policies = _folder(inside)
+    except FileNotFoundError:
+        if os.path.lexists(inside):  # a link that leads nowhere
+            return None
+        names, of_policies = (), ()
+    except OSError:
+        return None
+    paths = [os.path.join(folder, POLICY), *(os.path.join(inside, one) for one in names)]
+    try:
+        files = tuple(map(_file, paths))
+        return (agentauth_cli.__version__, folder, _folder(folder), of_policies, names, files)
+    except OSError:
+        return None
+
+
+def _folder(path: str) -> tuple[int, ...]:
+    found = os.stat(path)
+    return (found.st_uid, found.st_mode, found.st_ino, os.getuid())
+
+
+def _file(path: str) -> tuple[int, ...]:
+    found = os.stat(path)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def find(state: str, known: Sources, mend: Callable[[str], bytes]) -> Policy | None:
+    """Return the policy that was compiled from these sources; None where there is none.
+
+    `mend` returns the bytes anew where some turn out to be damaged later; it gets the digest that
+    the policy had.
+    """
+    try:
+        descriptor = os.open(os.path.join(state, NAME), _READ)
+    except OSError:
+        return None
+    try:
+        mapped = _mapped(descriptor)
+    except (OSError, ValueError):  # a folder, an empty file
+        return None
+    finally:
+        os.close(descriptor)
+    if mapped is None:
+        return None
+    try:
+        blocks = Blocks(mapped, mapped.size)
+        policy = Policy(blocks)
+    except DamagedError:
+        return None
+    blocks.mend = lambda: mend(policy.digest)
+    return policy if policy.sources == known else None
+
+
+def _mapped(descriptor: int) -> mmap.mmap | None:
+    found = os.fstat(descriptor)
+    ours = found.st_uid == os.getuid() and not found.st_mode & _OTHERS
+    if not ours or not stat.S_ISREG(found.st_mode):
+        return None
+    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+
+
+def keep(state: str, content: bytes, known: Sources) -> None:
+    """Put the bytes of a policy in place, unless a source changed just now.
+
+    Nothing waits for the disk: half a file is seen by its checksums. What cannot be written is not
+    needed either.
+    """
+    import contextlib
+
+    path = os.path.join(state, NAME)
+    beside = f"{path}.{os.getpid()}.{os.urandom(8).hex()}"
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            now = os.fstat(file.fileno()).st_mtime_ns
+            changed = max(changed for _, _, changed, _ in known[-1])
+            if now - changed < _SETTLED:
+                return
+            file.write(content)
+        os.rename(beside, path)
+    except OSError:
+        return
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
