@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format pages prices lock bench clean
+.PHONY: test demo lint types imports unit format pages prices lock bench soak clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -56,6 +56,11 @@ lock: .venv/.ready
 
 bench: .venv/.ready .venv-run/.ready
 	@$(BIN)/python tests/bench/start.py .venv-run/bin
+
+# what takes minutes: the evaluator against the plain one on two million questions
+soak: .venv/.ready
+	@AGENTAUTH_TEST_POLICIES=12000 $(BIN)/python -m pytest -q -n0 --timeout=3600 \
+	    tests/policy/test_policy_index.py
 
 clean:
 	@rm -rf .venv .venv-run $(AWS) .cache dist

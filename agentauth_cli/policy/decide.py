@@ -56,7 +56,7 @@ def decide(policy: Policy | None, questions: Sequence[Question]) -> PolicyDecisi
 
 def _answer(found: Verdict, digest: str, nearest: NearestMiss | None) -> PolicyDecision:
     return PolicyDecision(
-        decision=Decision(found.effect),
+        decision=Decision.DENY if found.effect == engine.DENY else Decision.ALLOW,
         reason=found.reason,
         rule=found.rules[0] if found.rules else "",
         rules=found.rules,

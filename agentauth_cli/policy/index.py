@@ -131,29 +131,26 @@ class Table:
     def under(self, name: str, most: int, found: set[int]) -> None:
         """Add the rules of ranks up to `most` that can match this name.
 
-        The greatest key up to a name begins with each key that the name begins with, and so does
-        what the two share.
+        Each key that the name begins with is the greatest key up to the name, or that begins with
+        it: then it is no longer than what that shares with the name.
         """
-        at, page, slot = name, -1, -1
+        page = bisect_right(self._starts, name) - 1
+        if page < 0:
+            return
+        names, parents, near = self._page(2 * page)
+        slot = bisect_right(names, name) - 1
+        shared = _shared(names[slot], name)
         while True:
-            page = bisect_right(self._starts, at) - 1
-            if page < 0:
-                return
-            names = self._page(2 * page)[0]
-            slot = bisect_right(names, at) - 1
-            if name.startswith(names[slot]):
-                break
-            at = name[: _shared(names[slot], name)]
-        while True:
-            names, parents, near = self._page(2 * page)
-            exact = len(names[slot]) == len(name)
-            for heads, exacts in self._ranks(page, slot, most) if most else near[slot]:
-                found.update(heads)
-                if exact:
-                    found.update(exacts)
+            size = len(names[slot])
+            if size <= shared:
+                for heads, exacts in self._ranks(page, slot, most) if most else near[slot]:
+                    found.update(heads)
+                    if size == len(name):
+                        found.update(exacts)
             if parents[slot] < 0:
                 return
             page, slot = divmod(parents[slot], PAGE)
+            names, parents, near = self._page(2 * page)
 
     def within(self, prefix: str, most: int, found: set[int]) -> None:
         """Add the rules of ranks up to `most` that can match a name that starts with `prefix`."""
@@ -177,9 +174,11 @@ class Table:
 def _shared(one: str, other: str) -> int:
     """Return how many characters two texts begin with in common."""
     low, high = 0, min(len(one), len(other))
+    if one[:high] == other[:high]:
+        return high
     while low < high:
         middle = (low + high + 1) // 2
-        if other.startswith(one[:middle]):
+        if one[low:middle] == other[low:middle]:
             low = middle
         else:
             high = middle - 1
