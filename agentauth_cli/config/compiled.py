@@ -2,7 +2,8 @@
 
 It is used only while its sources are as they were when it was written: their names, and size,
 times and inode of each, owner and mode of their folders. Whatever is wrong with it, the policy is
-read from its sources, and the answer is the same.
+read from its sources, and the answer is the same. A policy that is not this account's own is not
+compiled: who can write the state folder could else write an answer that root's policy never gave.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def sources(folder: str) -> Sources | None:
-    """Return what the policy files of a folder are known by; None where that cannot be told."""
+    """Return what the policy files of a folder are known by.
+
+    None where that cannot be told, or where some are not this account's own.
+    """
     inside = os.path.join(folder, POLICIES)
     try:
         names = tuple(sorted(one for one in os.listdir(inside) if not one.startswith(".")))
@@ -57,13 +61,20 @@ def sources(folder: str) -> Sources | None:
 
 
 def _folder(path: str) -> tuple[int, ...]:
-    found = os.stat(path)
-    return (found.st_uid, found.st_mode, found.st_ino, os.getuid())
+    found = _own(path)
+    return (found.st_mode, found.st_ino)
 
 
 def _file(path: str) -> tuple[int, ...]:
-    found = os.stat(path)
+    found = _own(path)
     return (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _own(path: str) -> os.stat_result:
+    found = os.stat(path)
+    if found.st_uid != os.getuid():
+        raise PermissionError
+    return found
 
 
 def find(state: str, known: Sources, mend: Callable[[str], bytes]) -> Policy | None:
@@ -110,7 +121,7 @@ def keep(state: str, content: bytes, known: Sources) -> None:
     import contextlib
 
     path = os.path.join(state, NAME)
-    beside = f"{path}.{os.getpid()}.{os.urandom(8).hex()}"
+    beside = os.path.join(state, f".{NAME}.{os.urandom(8).hex()}")
     try:
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except OSError:

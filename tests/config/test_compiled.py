@@ -334,3 +334,11 @@ def test_what_cannot_be_looked_at_is_not_used(
 
     monkeypatch.setattr(os, "listdir", refused)
     assert compiled.sources(str(here.folder)) is None
+
+
+def test_a_policy_of_somebody_else_is_not_compiled(
+    here: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes the state folder could else give answers that root's policy never gave."""
+    monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+    assert compiled.sources(str(here.folder)) is None
