@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 BUG = 70
+_LOOK = 1.0
+"""After so many seconds without a signal the command is looked at all the same."""
+
 _TOLD = (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 # A terminal sends these to all of its foreground group: to us, and to a command that is in it.
 _FROM_TERMINAL = (
@@ -270,7 +273,9 @@ def _woken() -> bool:
 def _next(numbers: frozenset[int]) -> tuple[int, bool]:
     """Wait for a signal; return it, and whether the terminal sent it to all of a group."""
     if sys.platform == "linux":
-        told: Any = signal.sigwaitinfo(numbers)
+        told: Any = signal.sigtimedwait(numbers, _LOOK)
+        if told is None:  # a thread that does not block it may have had the signal
+            return signal.SIGCHLD, False
         return told.si_signo, told.si_code > 0  # sigaction(2): the kernel's own
     number = signal.sigwait(numbers)
     try:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,20 @@ def test_a_thread_that_still_waits_for_a_lock_takes_no_signal(tmp_path: Path) ->
     with lock(path):
         command = [sys.executable, "-c", LEFT_WAITING, str(path)]
         assert subprocess.run(command, check=False, timeout=30).returncode == signal.SIGTERM
+
+
+def test_a_command_that_ended_unseen_is_seen_all_the_same() -> None:
+    """The signal goes to a thread that does not block it: one that hangs in a look-up, say."""
+    done = threading.Event()
+    other = threading.Thread(target=done.wait, daemon=True)
+    other.start()
+    try:
+        with child.held(CORE) as before:
+            pid = child.fork(lambda _told: child.run(["false"], os.environ, before))
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            while signal.SIGCHLD in signal.sigpending():
+                time.sleep(0.01)
+            assert child.Job(pid, before).wait() == 1
+    finally:
+        done.set()
+        other.join()
