@@ -119,7 +119,7 @@ def test_the_hint_says_what_would_have_to_be_otherwise() -> None:
     assert nearest is not None
     assert nearest.hint == (
         "`a` would allow this if the principal were okta/bob or kind:agent and the tool were "
-        "x or y*; it is okta/alice, s3_upload"
+        "x or y*; it is okta/alice of kind user, s3_upload"
     )
 
 
