@@ -159,7 +159,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_see
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a test -d 'Run the tests that the policy files hold.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt' -a fmt -d 'Write the policy files in one style; comments are kept.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from lint' -l json -d 'Show the result as JSON.'
-complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l coverage -d 'Show how many tests reach each rule.'
+complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l coverage -d 'Show which rules and conditions none reaches.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l junit -r -d 'Write a report for CI.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from fmt' -l check -d 'Change nothing; exit 1 where it would.'

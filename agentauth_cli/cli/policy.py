@@ -35,14 +35,19 @@ def declare(app: typer.Typer) -> None:
         paths: Paths = None,
         *,
         coverage: Annotated[
-            bool, typer.Option("--coverage", help="Show how many tests reach each rule.")
+            bool, typer.Option("--coverage", help="Show which rules and conditions none reaches.")
         ] = False,
         junit: Annotated[
             Path | None, typer.Option("--junit", metavar="FILE", help="Write a report for CI.")
         ] = None,
         as_json: Json = False,
     ) -> None:
-        """Run the tests that the policy files hold."""
+        """Run the tests that the policy files hold.
+
+        With --coverage: how many answers name each rule, limits that it sets included; the
+        conditions that lack a test in which they hold, or one in which they alone fail (all else
+        of the rule matches both times); rules that no request can reach, where that is sure.
+        """
         given = policy_test.Input(tuple(paths or ()), coverage, junit, as_json)
         raise typer.Exit(policy_test.work(Wiring(say=screen.say), given))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.policy_gaps import Gaps, gaps
 from agentauth_cli.config.reading import read_policy
 from agentauth_cli.errors import NotConfiguredError, UsageError
 from agentauth_cli.policy.testing import Result, reached, run
@@ -40,10 +41,11 @@ def work(wiring: Wiring, given: Input) -> int:
     counts = reached(policy, results)
     if given.junit is not None:
         _write_report(given.junit, results)
+    left = gaps(policy, results) if given.coverage else None
     if given.as_json:
-        screen.out_json(shape(results, counts))
+        screen.out_json({**shape(results, counts), **(left.shape() if left else {})})
     else:
-        _show(results, counts, dict(files), coverage=given.coverage)
+        _show(results, counts, dict(files), left)
     return 0 if all(one.passed for one in results) else FAILED
 
 
@@ -78,8 +80,7 @@ def _show(
     results: Sequence[Result],
     counts: Mapping[str, int],
     files: Mapping[str, bytes],
-    *,
-    coverage: bool,
+    left: Gaps | None,
 ) -> None:
     failed = [one for one in results if not one.passed]
     for file in dict.fromkeys(one.case.file for one in failed):
@@ -87,12 +88,14 @@ def _show(
         lines = Document(file, files[file]).lines([("test", one.case.index) for one in mine])
         for one, line in zip(mine, lines, strict=True):
             screen.out(f"{file}:{line}: {one.case.name}: {one.message}")
-    if coverage and counts:
+    if left and counts:
         rows = [(rule, str(count)) for rule, count in counts.items()]
         screen.columns([("RULE", "TESTS"), *rows])
     unreached = [rule for rule, count in counts.items() if not count]
     if unreached:
         screen.out(f"no test reaches: {', '.join(unreached)}")
+    for told in left.lines(files) if left else ():
+        screen.out(told)
     screen.out(f"{len(results) - len(failed)} passed, {len(failed)} failed")
 
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentauth_cli.policy.conditions import Claim
-from agentauth_cli.policy.matching import CLAIM, Pattern
+from agentauth_cli.policy.inclusion import Shadows
+from agentauth_cli.policy.matching import CLAIM
 from agentauth_cli.policy.pattern import split
 from agentauth_cli.policy.testing import reached
 from agentauth_cli.policy.variables import USABLE
-from agentauth_cli.terms import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from agentauth_cli.policy.matching import PrincipalPattern, Template
+    from agentauth_cli.policy.matching import Template
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.policy.rule import Rule
     from agentauth_cli.policy.testing import Result
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 _NAME = "principal.name"
 _UNIQUE = frozenset({"principal.issuer", "principal.hash"})
-# Stand for a star and around a variable where patterns are compared: no pattern can hold them.
-_STAR, _OPEN, _CLOSE = "\0", "\1", "\2"
+# Stands for a star: no pattern on a resource can hold it.
+_STAR = "\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ def warnings(
 
     `environments` are those of the configuration, `results` what the tests of the policy came to.
     """
-    counts = reached(policy, results)
+    counts, shadows = reached(policy, results), Shadows(policy.rules)
     found: list[Finding] = []
     for rule in policy.rules:
-        said = [*_of_allow(rule, policy, environments), *_of_any(rule)]
+        said = [*_of_allow(rule, shadows, environments), *_of_any(rule)]
         if not counts[rule.id]:
             said.append(("untested", "", "no test's answer names it"))
         for name, key, message in said:
@@ -70,7 +70,7 @@ def _of_any(rule: Rule) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_allow(
-    rule: Rule, policy: Policy, environments: Sequence[str]
+    rule: Rule, shadows: Shadows, environments: Sequence[str]
 ) -> Iterator[tuple[str, str, str]]:
     if rule.effect != "allow":
         return
@@ -83,9 +83,8 @@ def _of_allow(
             yield "shared-name", "resources", f"{why}; add ${{principal.issuer}}"
     if rule.environments is None and len(environments) > 1:
         yield "all-environments", "", f"holds in all of {', '.join(environments)}"
-    for other in policy.rules:
-        if _shadows(other, rule):
-            yield "shadowed", "", f"never decides: {other.id} denies all that it allows"
+    for other in shadows.of(rule):
+        yield "shadowed", "", f"never decides: {other.id} denies all that it allows"
 
 
 def _beside_star(template: Template) -> Iterator[str]:
@@ -120,52 +119,3 @@ def _several_issuers(rule: Rule) -> bool:
             return True
         issuers.add(issuer)
     return len(issuers) > 1
-
-
-def _shadows(deny: Rule, allow: Rule) -> bool:
-    """Say whether the deny rule, without conditions, matches all that the allow rule matches.
-
-    A variable is compared as itself: where it has no value the deny rule matches all the same.
-    """
-    return (
-        deny.effect == "deny"
-        and deny.when is None
-        and deny.unless is None
-        and all(_meant(deny.principals, one) for one in allow.principals)
-        and all(
-            _within(_names(getattr(allow, part)), _names(getattr(deny, part)))
-            for part in ("tools", "actions", "environments")
-        )
-        and _within(_resources(allow.resources), _resources(deny.resources))
-    )
-
-
-def _meant(principals: Sequence[PrincipalPattern], one: PrincipalPattern) -> bool:
-    """Say whether everybody whom `one` matches is matched by these."""
-    if {other.text for other in principals if other.on == "kind"} >= {f"kind:{k}" for k in KINDS}:
-        return True
-    word = _STAR.join(one.pattern.runs)
-    return any(
-        other.pattern.matches(word if other.on == one.on else _STAR)
-        for other in principals
-        if other.on in {one.on, "id"}
-    )
-
-
-def _within(inner: Sequence[Pattern], outer: Sequence[Pattern]) -> bool:
-    """Say whether each name that matches `inner` matches one same pattern of `outer`.
-
-    A star of the inner one is taken for a character that no pattern holds: only a star of the
-    outer one can stand for it, and then stands for all that it stands for.
-    """
-    return all(any(one.matches(_STAR.join(word.runs)) for one in outer) for word in inner)
-
-
-def _names(patterns: Sequence[Pattern] | None) -> Sequence[Pattern]:
-    return (Pattern(("", "")),) if patterns is None else patterns
-
-
-def _resources(templates: Sequence[Template] | None) -> Sequence[Pattern]:
-    if templates is None:
-        return _names(None)
-    return [one.fill(lambda variable: f"{_OPEN}{variable}{_CLOSE}") for one in templates]

@@ -12,16 +12,20 @@ from agentauth_cli.tables.values import dollars
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from agentauth_cli.model import PolicyDecision
+    from agentauth_cli.model import PolicyDecision, Question
     from agentauth_cli.policy.cases import Case
     from agentauth_cli.policy.packed import Policy
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a test came to. `message` says what was expected, got, and why; empty if it passed."""
+    """What a test came to. `message` says what was expected, got, and why; empty if it passed.
+
+    `question` is the test's, with the name that the principal's tokens would give it.
+    """
 
     case: Case
+    question: Question
     answer: PolicyDecision
     message: str
 
@@ -47,8 +51,9 @@ def reached(policy: Policy, results: Sequence[Result]) -> dict[str, int]:
 
 def _run(policy: Policy, case: Case, name_claims: Mapping[str, str]) -> Result:
     principal = with_name(case.question.principal, name_claims)
-    answer = evaluate(policy, replace(case.question, principal=principal))
-    return Result(case, answer, "; ".join(_faults(case, answer)))
+    question = replace(case.question, principal=principal)
+    answer = evaluate(policy, question)
+    return Result(case, question, answer, "; ".join(_faults(case, answer)))
 
 
 def _faults(case: Case, answer: PolicyDecision) -> Iterator[str]:
