@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentauth_cli.cli import check_policy, screen
+from agentauth_cli.cli import check_policy, check_tree, screen, tree
+from agentauth_cli.cli.check_basis import Watched
 from agentauth_cli.cli.check_policy import At, AuthOf, Claims, Groups, KindOf, Other, Request, Who
 from agentauth_cli.cli.options import (
     Cost,
@@ -23,8 +25,10 @@ from agentauth_cli.cli.options import (
 from agentauth_cli.cli.vend import asked
 from agentauth_cli.errors import (
     ConfigError,
+    LimitError,
     PermissionDeniedError,
     PolicyMissingError,
+    SwitchedOffError,
     UsageError,
 )
 from agentauth_cli.ledger.records import obligations
@@ -35,6 +39,9 @@ from agentauth_cli.wiring import Wiring
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from agentauth_cli.cli.check_basis import Basis
+    from agentauth_cli.cli.check_policy import Answered
+    from agentauth_cli.errors import AgentAuthError
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.vending import Asked
 
@@ -71,7 +78,11 @@ def _check(
     quiet: Annotated[bool, typer.Option("--quiet", help="The exit code alone.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask whether it would be allowed, and why; nothing is vended."""
+    """Ask whether it would be allowed, and why; nothing is vended.
+
+    On a terminal, and with --json, each rule says what it looked at; else the answer is one line,
+    the obligations and the nearest miss.
+    """
     show = Show(quiet=quiet, as_json=as_json)
     wiring = Wiring(say=screen.say, chosen=identity)
     other = Other(principal, tuple(group or ()), tuple(claim or ()), kind, auth, at)
@@ -99,45 +110,55 @@ class Show:
     quiet: bool
     as_json: bool
 
-    def answer(self, decision: PolicyDecision) -> None:
-        """Show a decision."""
+    def answer(self, decision: PolicyDecision, basis: Basis | None = None) -> None:
+        """Show a decision; `basis` is what the policy was asked, None where it was not."""
         if self.quiet:
             return
         if self.as_json:
-            screen.out_json(shape(decision))
+            why = check_tree.shape(*basis) if basis else []
+            screen.out_json({**shape(decision), "questions": why})
             return
         rules = f" {', '.join(decision.rules)}" if decision.rules else ""
         screen.out(f"{decision.decision}: {decision.reason}{rules}")
-        for name, found in obligations(decision).items():
-            rule = found.get("rule") or ", ".join(found["rules"])
-            screen.out(f"  {name} = {_plain(found['value'])}  by {rule}")
-        if decision.nearest:
-            screen.out(f"  nearest: {decision.nearest.hint}")
+        if basis and screen.is_terminal(sys.stdout):
+            tree.show(check_tree.tree(*basis))
+            return
+        for line in check_tree.told(decision):
+            screen.out(f"  {line}")
 
 
 def work(wiring: Wiring, given: Asked, show: Show) -> None:
     """Go the way of `vend` without reserving; show the decision, raise what `vend` would."""
+    watched = Watched(wiring.parts())
     try:
-        bounded = go(wiring.parts(), given)
-    except PermissionDeniedError as refusal:
-        if refusal.decision is not None:
-            show.answer(refusal.decision.refused(refusal.message))
+        bounded = go(watched.parts, given)
+    except (PermissionDeniedError, SwitchedOffError, LimitError) as refusal:
+        show.answer(_refused(refusal, watched), watched.basis(given))
         raise
     except ConfigError:
         _show_unloaded(wiring, show)
         raise
-    show.answer(bounded.decision)
+    show.answer(bounded.decision, watched.basis(given))
 
 
-def ask_policy(wiring: Wiring, ask: Callable[[Policy], PolicyDecision], show: Show) -> None:
+def _refused(refusal: AgentAuthError, watched: Watched) -> PolicyDecision:
+    """Return a refusal as an answer, also where it was not the policy that refused."""
+    decision = refusal.decision if isinstance(refusal, PermissionDeniedError) else None
+    if decision is not None:
+        return decision.refused(refusal.message)
+    reason = f"{refusal.what}: {refusal.message}"
+    return PolicyDecision(Decision.DENY, reason, policy=watched.parts.policy().digest)
+
+
+def ask_policy(wiring: Wiring, ask: Callable[[Policy], Answered], show: Show) -> None:
     """Ask the policy alone. Raises PermissionDeniedError, or ConfigError where there is none."""
     try:
         policy = wiring.configuration.policy()
     except ConfigError:
         _show_unloaded(wiring, show)
         raise
-    decision = ask(policy)
-    show.answer(decision)
+    decision, asked = ask(policy)
+    show.answer(decision, (policy, asked) if asked else None)
     if decision.decision is Decision.DENY:
         raise PermissionDeniedError(decision.reason, decision=decision, hint="")
 
@@ -165,9 +186,3 @@ def shape(decision: PolicyDecision) -> dict[str, Any]:
         and {"rule": nearest.rule, "parts": list(nearest.parts), "hint": nearest.hint},
         "policy": decision.policy,
     }
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(_plain(one) for one in value)
-    return "yes" if value is True else str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.wiring import Wiring
+
+Answered = tuple[PolicyDecision, Sequence[Question]]
+"""An answer, and the questions that it is to; none where there was nothing to ask."""
 
 LARGEST = 1024 * 1024
 """So many bytes a request may have."""
@@ -101,7 +105,7 @@ class Input:
     other: Other
 
 
-def asking(wiring: Wiring, given: Input) -> Callable[[Policy], PolicyDecision]:
+def asking(wiring: Wiring, given: Input) -> Callable[[Policy], Answered]:
     """Return how the policy is asked. Raises UsageError, UnknownNameError, ConfigError.
 
     What is returned raises AuthenticationError where the caller is not known.
@@ -110,22 +114,23 @@ def asking(wiring: Wiring, given: Input) -> Callable[[Policy], PolicyDecision]:
     tool = wiring.tool(given.tool, environment) if given.tool is not None else None
     other, time = given.other.who(wiring), given.other.time()
 
-    def ask(policy: Policy) -> PolicyDecision:
+    def ask(policy: Policy) -> Answered:
         who = other or identify(wiring.parts())
         name = tool.name if tool else NO_TOOL
         resource = canonical(given.resource or "", given.action.partition(".")[0])
         whole = Question(who, given.action, resource, name, environment, time or wiring.clock())
         if tool is None:
-            return evaluate(policy, whole)
+            return evaluate(policy, whole), [whole]
         narrowed = narrow(tool, who, given.resource)
         if narrowed.refusal:
-            return PolicyDecision(Decision.DENY, narrowed.refusal, policy=policy.digest)
-        return decide(policy, questions(narrowed, whole))
+            return PolicyDecision(Decision.DENY, narrowed.refusal, policy=policy.digest), []
+        asked = questions(narrowed, whole)
+        return decide(policy, asked), asked
 
     return ask
 
 
-def asking_request(wiring: Wiring, path: Path) -> Callable[[Policy], PolicyDecision]:
+def asking_request(wiring: Wiring, path: Path) -> Callable[[Policy], Answered]:
     """Return how the policy is asked what the file says. Raises UsageError, ConfigError."""
     data = _read(path)
     try:
@@ -133,12 +138,13 @@ def asking_request(wiring: Wiring, path: Path) -> Callable[[Policy], PolicyDecis
     except NotConfiguredError:
         name_claims = {}
 
-    def ask(policy: Policy) -> PolicyDecision:
+    def ask(policy: Policy) -> Answered:
         try:
-            return evaluate(policy, question(data, name_claims))
+            asked = question(data, name_claims)
         except ValueError as error:
             reason = f"malformed request: {error}"
-            return PolicyDecision(Decision.DENY, reason, policy=policy.digest)
+            return PolicyDecision(Decision.DENY, reason, policy=policy.digest), []
+        return evaluate(policy, asked), [asked]
 
     return ask
 

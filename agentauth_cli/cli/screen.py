@@ -29,14 +29,15 @@ _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
 
 
-def out(text: str, *, in_red: bool = False) -> None:
+def out(text: str, *, in_red: bool = False, margin: str = "") -> None:
     """Write a line of the result, control characters shown as escapes; red where colours are.
 
-    Raises Stopped where nobody reads it any more, StateError where standard output is full.
+    `margin` stands before it, as it is. Raises Stopped where nobody reads it any more,
+    StateError where standard output is full.
     """
     shown = printable(text)
     try:
-        _line(sys.stdout, red(shown) if in_red else shown)
+        _line(sys.stdout, margin + (red(shown) if in_red else shown))
     except BrokenPipeError:
         raise Stopped(signal.SIGPIPE) from None
     except OSError as error:
@@ -119,6 +120,17 @@ def colours() -> bool:
     """Say whether standard output is a terminal that shows colours, and nobody forbade them."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     return not plain and is_terminal(sys.stdout)
+
+
+def boxes() -> bool:
+    """Say whether standard output is a terminal that shows the characters of boxes."""
+    if os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
+        return False
+    try:
+        "├─└│".encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_terminal(stream: TextIO | None) -> bool:

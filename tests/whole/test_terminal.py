@@ -5,17 +5,26 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-from typing import TYPE_CHECKING
 
 import pytest
 
 from support.cloud import ROLE
-from support.station import PROGRAM
-
-if TYPE_CHECKING:
-    from support.station import Station
+from support.station import PROGRAM, Station
 
 pytestmark = pytest.mark.whole
+
+ANYTHING = """\
+version = 1
+[[rule]]
+id = "all"
+effect = "allow"
+principals = ["*"]
+"""
+ASKED = """{
+    "principal": {"id": "okta/a", "kind": "user", "auth": "jwt"},
+    "action": "aws.s3.put", "resource": "é", "tool": "-", "environment": "prod",
+    "at": "2026-11-23T10:00:00Z"
+}"""
 
 
 def on_terminal(here: Station, *arguments: str) -> tuple[str, str]:
@@ -24,7 +33,7 @@ def on_terminal(here: Station, *arguments: str) -> tuple[str, str]:
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         done = subprocess.run(
             [PROGRAM, *arguments],
-            env={**here.environ, "TERM": "xterm"},
+            env={"TERM": "xterm", **here.environ},
             stdin=subprocess.DEVNULL,
             stdout=theirs,
             stderr=subprocess.PIPE,
@@ -66,3 +75,26 @@ def test_a_switch_stands_out_on_a_terminal_and_not_in_a_pipe(here: Station) -> N
     assert "\x1b" not in here.run("status").stdout
     shown, _ = on_terminal(here, "--no-color", "status")
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    ("variables", "branch"),
+    [
+        ({}, "├─ \x1b[31m"),
+        ({"NO_COLOR": "1"}, "├─ "),
+        ({"TERM": "dumb"}, "|- "),
+        ({"LANG": "C", "LC_ALL": "C", "COLUMNS": "1"}, "├─ \x1b[31m"),
+        ({"PYTHONIOENCODING": "ascii"}, "|- \x1b[31m"),
+    ],
+)
+def test_the_tree_of_check(here: Station, variables: dict[str, str], branch: str) -> None:
+    """Colours and boxes on a terminal only; what it cannot show is written in ASCII."""
+    here.write("policy.toml", ANYTHING)
+    asked = here.folder / "request.json"
+    asked.write_text(ASKED, encoding="utf-8")
+    there = Station(here.folder, {**here.environ, **variables})
+    lines = on_terminal(there, "check", "--request", str(asked))[0].splitlines()
+    assert lines[0] == "allow: allowed by rule all"
+    assert lines[1].startswith(f"{branch}okta/a through - in prod at 2026-11-23T10:00:00Z")
+    assert ("é" in lines[2]) is ("PYTHONIOENCODING" not in variables)
+    assert there.run("check", "--request", str(asked)).stdout == "allow: allowed by rule all\n"
