@@ -1,7 +1,7 @@
 # agentauth completions for fish. Written by .ci/pages.py from the command line.
 complete -c agentauth -f
 complete -c agentauth -n '__fish_use_subcommand' -a version -d 'Show the version.'
-complete -c agentauth -n '__fish_use_subcommand' -a init -d 'Write a configuration with one working tool, rule and budget.'
+complete -c agentauth -n '__fish_use_subcommand' -a init -d 'Write a configuration with one working tool, rule and budget, or an example.'
 complete -c agentauth -n '__fish_use_subcommand' -a login -d 'Verify a token or an API key, and keep it in the keyring.'
 complete -c agentauth -n '__fish_use_subcommand' -a logout -d 'Forget a login, and settle the leases of its principal.'
 complete -c agentauth -n '__fish_use_subcommand' -a whoami -d 'Show who is asking, and where that was found.'
@@ -30,6 +30,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from init' -l account -r -d 'Th
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l region -r -d 'The AWS region.'
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l source -r -d 'What mints: ambient, or profile:NAME.'
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l env -r -d 'What the environment is called.'
+complete -c agentauth -n '__fish_seen_subcommand_from init' -l example -r -d 'Write an example; `list` shows them.'
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from login' -l token-stdin -d 'Read a JWT from standard input.'
 complete -c agentauth -n '__fish_seen_subcommand_from login' -l api-key-stdin -d 'Read an API key from standard input.'

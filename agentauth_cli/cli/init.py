@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentauth_cli import files
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import examples, init_files, screen
 from agentauth_cli.cli.configure import config_file
 from agentauth_cli.cli.options import Json
-from agentauth_cli.config import places, settings
+from agentauth_cli.config import settings
 from agentauth_cli.config.reading import BUDGETS, POLICY
 from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.inbound import os_account
 from agentauth_cli.outbound.aws_session import session_policy
-from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.narrow import canonical
 from agentauth_cli.policy.pattern import template
 from agentauth_cli.policy.variables import values
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from agentauth_cli.model import Principal
 
-IGNORE = ".gitignore"
 _ACCOUNT = re.compile(r"\b[0-9]{12}\b")
 
 
@@ -42,6 +40,7 @@ def declare(app: typer.Typer) -> None:
 
     @app.command()
     def init(
+        context: typer.Context,
         *,
         tool: Annotated[
             str, typer.Option("--tool", metavar="NAME", help="What the tool is called.")
@@ -63,10 +62,18 @@ def declare(app: typer.Typer) -> None:
         env: Annotated[
             str, typer.Option("--env", metavar="NAME", help="What the environment is called.")
         ] = "dev",
+        example: Annotated[
+            str | None,
+            typer.Option("--example", metavar="NAME", help="Write an example; `list` shows them."),
+        ] = None,
         as_json: Json = False,
     ) -> None:
-        """Write a configuration with one working tool, rule and budget."""
+        """Write a configuration with one working tool, rule and budget, or an example."""
         wiring = Wiring(say=screen.say)
+        if example is not None:
+            _alone(context)
+            examples.work(wiring, example, as_json=as_json)
+            return
         around = look_around(config_file(wiring), wiring.environ)
         given = InitInput(
             tool=tool,
@@ -77,6 +84,14 @@ def declare(app: typer.Typer) -> None:
             source=source or "ambient",
         )
         work(wiring, given, around, as_json=as_json)
+
+
+def _alone(context: typer.Context) -> None:
+    """Raise UsageError for an option beside --example that would do nothing."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name not in {"example", "as_json"} and source and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name} does nothing beside --example", hint="Give one of the two")
 
 
 @dataclass(frozen=True)
@@ -132,19 +147,10 @@ def work(wiring: Wiring, given: InitInput, around: Around, *, as_json: bool) -> 
         POLICY: _policy(given, who),
         BUDGETS: _budgets(),
     }
-    _judge(texts, wiring.places.config)
     folder = wiring.places.config
-    there = [name for name in texts if (folder / name).exists()]
-    if there:
-        raise UsageError(f"{folder / there[0]} is there already", hint="Nothing was written")
+    init_files.judge(texts, folder)
     commands = _commands(given)
-    places.make(folder)
-    files.check_folder(folder)
-    with files.lock(folder / ".init.lock"):
-        for name, text in texts.items():
-            files.write(folder / name, text.encode(), new=True)
-        if not (folder / IGNORE).exists():
-            files.write(folder / IGNORE, b"killswitch.toml\napikeys.toml\n.*.lock\n", new=True)
+    init_files.put(texts, folder)
     if as_json:
         screen.out_json({"folder": str(folder), "principal": who.id, "commands": commands})
         return
@@ -157,17 +163,6 @@ def work(wiring: Wiring, given: InitInput, around: Around, *, as_json: bool) -> 
         screen.out(command)
     screen.out("")
     screen.out(f"# then: agentauth check {given.tool} && agentauth vend {given.tool}")
-
-
-def _judge(texts: Mapping[str, str], folder: Path) -> None:
-    """Raise UsageError where what the options say does not make good files."""
-    known, problems = settings.load(texts[settings.NAME].encode(), folder)
-    tools = tuple(known.every_tool()) if known else ()
-    problems += rules.load([(POLICY, texts[POLICY].encode())])[1]
-    problems += budgets.load(texts[BUDGETS].encode(), tools)[1]
-    if problems:
-        wrong = problems[0]
-        raise UsageError(f"{wrong.key}: {wrong.message}", hint="Nothing was written")
 
 
 def _config(given: InitInput) -> str:
