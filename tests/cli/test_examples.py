@@ -12,9 +12,11 @@ from agentauth_cli.config.reading import POLICY
 from agentauth_cli.errors import UnknownNameError, UsageError
 from agentauth_cli.model import Principal
 from agentauth_cli.policy import rules
+from agentauth_cli.policy.coverage import unproven
 from agentauth_cli.policy.formatting import formatted
 from agentauth_cli.policy.lint import warnings
 from agentauth_cli.policy.testing import reached, run
+from agentauth_cli.policy.unreachable import unreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +43,7 @@ def test_an_example_loads(found: Example, tmp_path: Path) -> None:
     init_files.judge(found.texts, tmp_path)
 
 
-def test_the_tests_of_an_example_pass_and_reach_each_rule(found: Example, tmp_path: Path) -> None:
+def test_the_tests_of_an_example_pass_and_cover_it(found: Example, tmp_path: Path) -> None:
     """Each with tests in the file that pass."""
     policy, _ = rules.load([(POLICY, found.texts[POLICY].encode())])
     known, _ = settings.load(found.texts[settings.NAME].encode(), tmp_path)
@@ -50,6 +52,8 @@ def test_the_tests_of_an_example_pass_and_reach_each_rule(found: Example, tmp_pa
     results = run(policy, known.name_claims)
     assert [one.message for one in results if not one.passed] == []
     assert [rule for rule, count in reached(policy, results).items() if not count] == []
+    assert list(unproven(policy, results)) == []
+    assert list(unreachable(policy)) == []
     assert warnings(policy, sorted(known.environments), results) == []
 
 
