@@ -309,7 +309,7 @@ def test_a_link_to_a_file_that_is_gone_is_not_no_file(whole: Configuration, name
 
 
 def test_policy_files_are_read_in_the_order_of_their_bytes(whole: Configuration) -> None:
-    """`policy.toml`, then every `policy.d/*.toml` beside it, sorted by bytes."""
+    """`policy.toml` in the config directory, then every `policy.d/*.toml` beside it, …."""
     folder = whole.folder / "policy.d"
     folder.mkdir(mode=0o700)
     for name in ("b.toml", "B.toml", "a.toml", "ä.toml"):
@@ -323,7 +323,7 @@ def test_policy_files_are_read_in_the_order_of_their_bytes(whole: Configuration)
 
 
 def test_only_toml_files_lie_in_policy_d(whole: Configuration) -> None:
-    """Anything in `policy.d` but regular files whose names end in `.toml` is a load error."""
+    """Anything in `policy.d` but regular files, or links to them, whose names end in `.toml`."""
     folder = whole.folder / "policy.d"
     folder.mkdir(mode=0o700)
     _write(folder / "README", b"hello")
@@ -340,7 +340,7 @@ def test_only_toml_files_lie_in_policy_d(whole: Configuration) -> None:
 
 
 def test_policy_d_stands_beside_a_policy(whole: Configuration) -> None:
-    """`policy.d` with anything not hidden in it, without `policy.toml`, is a load error."""
+    """`policy.d` with anything not hidden in it, without `policy.toml`."""
     (whole.folder / "policy.toml").unlink()
     folder = whole.folder / "policy.d"
     folder.mkdir(mode=0o700)
@@ -353,7 +353,7 @@ def test_policy_d_stands_beside_a_policy(whole: Configuration) -> None:
 
 
 def test_policy_d_is_a_folder_that_others_may_not_write(whole: Configuration) -> None:
-    """An unsafe folder is a load error."""
+    """An unsafe file or folder (spec/files.md)."""
     folder = whole.folder / "policy.d"
     folder.touch()
     with pytest.raises(UnsafeFileError, match="is not a folder"):

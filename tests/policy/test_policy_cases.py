@@ -54,7 +54,7 @@ def errors(*tests: str) -> list[str]:
 
 
 def test_what_a_test_does_not_say() -> None:
-    """Tool `-`, environment `dev`, at 2026-01-01T00:00:00Z; kind `user`, auth `jwt`."""
+    """Kind defaults to `user`, auth to `jwt`."""
     (case,) = policy_with([], SMALLEST).cases
     expected = Question(
         Principal("okta/alice", "", kind="user", auth="jwt"),
@@ -68,7 +68,7 @@ def test_what_a_test_does_not_say() -> None:
 
 
 def test_what_a_test_can_say() -> None:
-    """A table with id, kind, groups, claims, auth, session_age, actor; tool, environment, at."""
+    """A `[[test]]` has `name`, `principal` (an id, or a table with `id`, `kind`, `groups`, …)."""
     test = """
         [[test]]
         name = "t"

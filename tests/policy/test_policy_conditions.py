@@ -86,7 +86,7 @@ def claiming(**claims: Any) -> Question:
     ],
 )
 def test_claims(wanted: Any, value: Any, expected: str) -> None:
-    """A string matching any pattern, or a list of which any does; else an error.
+    """The verified token's top-level claim is a string matching any pattern, or a list of strings.
 
     Arrays of verified tokens are tuples, objects read-only mappings.
     """
@@ -167,7 +167,7 @@ def at(day: int, hour: int, minute: int = 0, second: int = 0) -> Question:
     ],
 )
 def test_days_and_hours(condition: dict[str, Any], question: Question, expected: str) -> None:
-    """The local day and time fall inside; a span over midnight belongs to the day it started."""
+    """The local day and time fall inside."""
     assert came_to(condition, question) == expected
 
 
@@ -195,7 +195,7 @@ def test_a_time_that_the_zone_cannot_express(time: datetime, zone: str) -> None:
     ("actor", "expected"), [(None, NO), ("key/build-7", YES), ("key/deploy", NO), ("ci/x", YES)]
 )
 def test_actor(actor: str | None, expected: str) -> None:
-    """The principal is acted for by one whose id matches; without an actor it does not hold."""
+    """The principal is acted for by one whose id matches."""
     question = ask(principal=replace(ALICE, actor=actor))
     assert came_to({"actor": ["key/build-*", "ci/*"]}, question) == expected
 
@@ -211,13 +211,13 @@ def test_actor(actor: str | None, expected: str) -> None:
     ],
 )
 def test_max_session_age(since: datetime | None, expected: str) -> None:
-    """The login is not older than this; unknown age is an error."""
+    """The login is not older than this."""
     question = ask(principal=replace(ALICE, authenticated_at=since))
     assert came_to({"max_session_age": "8h"}, question) == expected
 
 
 def test_each_key_has_to_hold() -> None:
-    """`when` holds if each key in it holds; `unless` takes the rule out if each key holds."""
+    """`when` holds if each key in it holds."""
     question = claiming(a="x", b="y")
     assert came_to({"claims": {"a": "x", "b": "y"}, "auth": ["jwt"]}, question) == YES
     assert came_to({"claims": {"a": "x", "b": "z"}, "auth": ["jwt"]}, question) == NO
@@ -226,14 +226,14 @@ def test_each_key_has_to_hold() -> None:
 
 @pytest.mark.parametrize("order", [["a", "b", "c"], ["c", "b", "a"]])
 def test_one_error_makes_the_whole_part_an_error(order: list[str]) -> None:
-    """Every key is evaluated, in both; one error makes the whole part an error."""
+    """One error makes the whole part an error."""
     question = claiming(a="x", b=None)
     assert came_to({"claims": dict.fromkeys(order, "y"), "auth": ["os"]}, question) == ERROR
     assert came_to({"auth": ["os"], "max_session_age": "8h"}, question) == ERROR
 
 
 def test_the_other_parts_are_judged_as_always() -> None:
-    """Errors decide their own part and nothing else: for another tool nothing is denied."""
+    """Errors and failures decide their own part and nothing else."""
     unknown = {"max_session_age": "8h"}
     assert not deny_alone(QUESTION, when=unknown, tools=["other"])
     assert not deny_alone(QUESTION, unless=unknown, when={"auth": ["os"]})

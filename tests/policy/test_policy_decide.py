@@ -39,7 +39,7 @@ ALLOW, DENY = Decision.ALLOW, Decision.DENY
 
 
 def test_a_request_that_is_not_well_formed_is_denied() -> None:
-    """A request that is not well formed is denied, reason `malformed request`, before all else."""
+    """A request that is not well formed (below) is denied, reason `malformed request`."""
     for policy in (None, policy_of([rule()])):
         answer = evaluate(policy, ask(resource="a/../b"))
         assert answer.decision is DENY
@@ -48,13 +48,13 @@ def test_a_request_that_is_not_well_formed_is_denied() -> None:
 
 
 def test_no_policy_file_at_all_denies() -> None:
-    """No policy file at all: denied, reason `no policy`."""
+    """No policy file at all, denied, reason `no policy`."""
     answer = evaluate(None, QUESTION)
     assert (answer.decision, answer.reason, answer.policy) == (DENY, "no policy", "")
 
 
 def test_a_matching_deny_rule_denies() -> None:
-    """If any deny rule matches, deny; every matching one is named, the smallest id decides."""
+    """If any deny rule matches, the answer is deny, reason `denied by rule`."""
     files = [rule("z", "deny"), rule("b", "deny"), rule("a", "deny", tools=["x"]), rule("0")]
     answer = evaluate(policy_of(files), QUESTION)
     assert (answer.decision, answer.reason) == (DENY, "denied by rule")
@@ -63,7 +63,7 @@ def test_a_matching_deny_rule_denies() -> None:
 
 
 def test_a_matching_allow_rule_allows() -> None:
-    """Else, if any allow rule matches, allow; the deciding rule has the smallest id."""
+    """Else, if any allow rule matches, the answer is allow, reason `allowed by rule`."""
     policy = policy_of([rule("b"), rule("a.b"), rule("a-b"), rule("a", tools=["x"])])
     answer = evaluate(policy, QUESTION)
     assert (answer.decision, answer.reason) == (ALLOW, "allowed by rule")
@@ -124,7 +124,7 @@ def test_the_hint_says_what_would_have_to_be_otherwise() -> None:
 
 
 def test_every_answer_carries_the_digest() -> None:
-    """The policy's digest: every decision carries it."""
+    """Every decision and audit record carries it."""
     policy = policy_of([rule("a", tools=["s3_upload"]), rule("b", "deny", tools=["denied"])])
     for question in (QUESTION, ask(tool="denied"), ask(tool="other"), ask(tool="")):
         assert evaluate(policy, question).policy == policy.digest
@@ -164,7 +164,7 @@ def test_one_pattern_of_a_part_is_enough(part: str, patterns: list[str], asked: 
 )
 @pytest.mark.parametrize("effect", ["allow", "deny"])
 def test_a_part_that_fails(part: str, patterns: list[str], asked: Asked, effect: str) -> None:
-    """A rule matches when each part it gives matches, else it does not."""
+    """Patterns on the whole name."""
     policy = policy_of([{**rule(effect=effect), part: patterns}])
     answer = evaluate(policy, ask(**asked))
     assert answer.reason == "no rule allows this"
@@ -186,7 +186,7 @@ def test_a_part_that_fails(part: str, patterns: list[str], asked: Asked, effect:
     ],
 )
 def test_scopes(pattern: str, scope: str, allowed: bool, denied: bool) -> None:
-    """Permission needs a rule that covers the scope; a deny rule matches one that it touches."""
+    """Permission needs a rule that covers it."""
     question = ask(resource=scope)
     allow = evaluate(policy_of([rule(resources=[pattern])]), question)
     deny = evaluate(policy_of([rule("d", "deny", resources=[pattern]), rule()]), question)
@@ -202,7 +202,7 @@ def test_a_scope_is_covered_by_one_same_pattern() -> None:
 
 
 def test_obligations_of_every_rule_that_touches_a_scope_hold() -> None:
-    """A part of the scope with a limit puts the limit on the whole."""
+    """The obligations on a scope are those of every allow rule that touches it."""
     files = [
         rule("all", resources=["a/*"], obligations={"max_duration": "1h"}),
         rule("part", resources=["a/secret/*"], obligations={"max_duration": "15m"}),
@@ -253,7 +253,7 @@ VALUES = ["a", "a" * 128, "a.b", ".", "A-Z_0.9@x+=,"]
 
 @pytest.mark.parametrize("name", NO_VALUES)
 def test_a_value_that_may_not_stand_fails(name: str) -> None:
-    """It must be 1 to 128 of `A-Z a-z 0-9 . _ @ + = , -`, without `..`; otherwise it fails."""
+    """It must be 1 to 128 characters of `A-Z a-z 0-9 . _ @ + = , -`, without `..`."""
     principal = replace(ALICE, name=name, claims={"c": name})
     for variable in ("principal.name", "principal.claims.c"):
         question = ask(principal=principal, resource=f"x/{'y' if '/' in name else 'z'}")
@@ -275,7 +275,7 @@ FAILING = {"missing": "absent", "integer": "n", "list": "list", "null": "no"}
 
 @pytest.mark.parametrize("claim", FAILING.values(), ids=FAILING)
 def test_a_failed_substitution_decides_its_own_part(claim: str) -> None:
-    """For an allow rule the part does not match; for a deny rule it matches."""
+    """Otherwise, or when a claim is missing or not a string, the substitution fails."""
     resources = [f"${{principal.claims.{claim}}}", "bucket/*"]
     question = ask(principal=CLAIMING)
     assert evaluate(policy_of([rule(resources=resources)]), question).decision is DENY
@@ -284,7 +284,7 @@ def test_a_failed_substitution_decides_its_own_part(claim: str) -> None:
 
 
 def test_the_other_parts_are_judged_as_always() -> None:
-    """A failed substitution of a deny rule for somebody else denies nothing."""
+    """The other parts are judged as always."""
     failing = ["${principal.claims.absent}"]
     files = [rule("d", "deny", resources=failing, tools=["other"]), rule("a")]
     assert evaluate(policy_of(files), QUESTION).decision is ALLOW
@@ -332,7 +332,7 @@ def test_the_strictest_holds(name: str, values: list[Any], least: Obligation) ->
 
 
 def test_absent_means_no_limit() -> None:
-    """0 means zero, never "no limit"; absent means no limit."""
+    """0 means zero, never "no limit"."""
     assert obliged(("a", {"max_tokens": 0})).limit("max_tokens").value == 0
     assert evaluate(policy_of([rule()]), QUESTION).obligations == {}
 
@@ -366,7 +366,7 @@ def test_delivery_is_what_all_permit() -> None:
 
 
 def test_no_delivery_left() -> None:
-    """If they leave no way of delivery, deny, naming every rule with a `delivery`."""
+    """If they leave no way of delivery, the answer is deny, reason `no delivery left`."""
     answer = obliged(
         ("c", {"delivery": ["stdout", "exec"]}),
         ("b", {"delivery": ["gateway"]}),
@@ -436,7 +436,7 @@ SINGLE = ("max_duration", "max_tokens", "max_cost")
 def test_adding_an_allow_rule_never_loosens(
     files: list[Rule], added: Rule, question: Question
 ) -> None:
-    """Adding an allow rule can never loosen a limit that already held, nor lift a denial."""
+    """Adding an allow rule can therefore never loosen a limit that already held."""
     before = evaluate(policy_of(files), question)
     after = evaluate(policy_of([*files, added]), question)
     if before.reason == "denied by rule":
@@ -459,7 +459,7 @@ def test_adding_an_allow_rule_never_loosens(
 @property_of(500)
 @given(rule_sets(), rules("z", "deny"), QUESTIONS)
 def test_adding_a_deny_rule_never_opens(files: list[Rule], added: Rule, question: Question) -> None:
-    """Adding a deny rule can never open anything, and changes nothing where it does not match."""
+    """Adding a deny rule can never open anything."""
     before = evaluate(policy_of(files), question)
     after = evaluate(policy_of([*files, added]), question)
     if after.reason == "denied by rule":
@@ -473,7 +473,7 @@ def test_adding_a_deny_rule_never_opens(files: list[Rule], added: Rule, question
 def test_order_of_files_never_changes_an_answer(
     files: list[Rule], random: Any, cut: int, question: Question
 ) -> None:
-    """The order of files, and of rules in them, never changes an answer."""
+    """The order never changes an answer, neither that of files nor that of rules in them."""
     shuffled = random.sample(files, len(files))
     one = evaluate(policy_of(files), question)
     other = evaluate(policy_of(shuffled[:cut], shuffled[cut:]), question)

@@ -46,7 +46,7 @@ def found(
     ],
 )
 def test_name_star(pattern: str, warned: bool) -> None:
-    """A name or claim next to a star with no character between that a value cannot hold."""
+    """`name-star` (an allow rule's `${principal.name}` or `${principal.claims.X}` next to …)."""
     wanted = [("name-star", "r", ("rule", 0, "resources"))] if warned else []
     assert found(rule("r", resources=[pattern]), but=("untested", "shared-name")) == wanted
     assert found(rule("r", "deny", resources=[pattern])) == []
@@ -68,13 +68,13 @@ def test_name_star(pattern: str, warned: bool) -> None:
     ],
 )
 def test_shared_name(principals: list[str], pattern: str, warned: bool) -> None:
-    """`${principal.name}` without issuer or hash, for principals of several issuers."""
+    """`shared-name` (an allow rule with `${principal.name}` in a pattern without issuer …)."""
     wanted = [("shared-name", "r", ("rule", 0, "resources"))] if warned else []
     assert found({**rule("r", resources=[pattern]), "principals": principals}) == wanted
 
 
 def test_deny_claims() -> None:
-    """A deny rule with `when.claims`: tokens without the claim go through."""
+    """`deny-claims` (a deny rule with `when.claims`: tokens without the claim go through)."""
     claims = {"claims": {"ref": "main"}}
     assert found(rule("d", "deny", when=claims)) == [("deny-claims", "d", ("rule", 0, "when"))]
     assert found(rule("d", "deny", unless=claims), rule("a", when=claims)) == []
@@ -82,7 +82,7 @@ def test_deny_claims() -> None:
 
 
 def test_all_environments() -> None:
-    """An allow rule that names none where the configuration has several."""
+    """`all-environments` (an allow rule that names none where the configuration has several)."""
     several = ("dev", "prod")
     files = [rule("a"), rule("b", environments=["*"]), rule("d", "deny", tools=["x"])]
     assert found(*files, environments=several) == [("all-environments", "a", ("rule", 0))]
@@ -90,7 +90,7 @@ def test_all_environments() -> None:
 
 
 def test_s3_uri() -> None:
-    """A resource pattern that starts with `s3://`: requests carry the ARN."""
+    """`s3-uri` (a resource pattern that starts with `s3://`: requests carry the ARN)."""
     files = [rule("a", resources=["s3://a/*", "x"]), rule("b", "deny", resources=["s3://b"])]
     place = ("rule", 0, "resources")
     assert found(*files) == [("s3-uri", "a", place), ("s3-uri", "b", ("rule", 1, "resources"))]
@@ -98,7 +98,7 @@ def test_s3_uri() -> None:
 
 
 def test_untested() -> None:
-    """No test's answer names the rule, sources of obligations included."""
+    """`untested` (no test's answer names the rule, sources of obligations included)."""
     files = [
         rule("a", obligations={"must_log": True}),
         rule("part", resources=["x"], obligations={"max_tokens": 0}),
@@ -146,7 +146,7 @@ def test_untested() -> None:
     ],
 )
 def test_shadowed(allow: dict[str, Any], deny: dict[str, Any], warned: bool) -> None:
-    """An allow rule that can never decide: a deny rule without conditions matches all of it."""
+    """`shadowed` (an allow rule that can never decide, because one deny rule …)."""
     said = found({**rule("a"), **allow}, {**rule("d", "deny"), **deny}, rule("z", tools=["zz"]))
     assert (("shadowed", "a", ("rule", 0)) in said) is warned
     assert (

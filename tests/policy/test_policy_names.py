@@ -180,7 +180,7 @@ def test_kind_and_auth_are_of_the_known_values(who: dict[str, Any]) -> None:
 
 
 def test_a_time_has_an_offset() -> None:
-    """It has all of: principal, action, resource, tool, environment, time."""
+    """It has all of: principal (with kind and auth), action, resource, tool, environment, time."""
     naive = datetime(2026, 11, 23, 10)  # noqa: DTZ001 - the point of this test
     assert wellformed.malformed(ask(time=naive)) == "time has no offset"
 

@@ -187,7 +187,7 @@ WHO = Principal("okta/alice", "alice", kind="agent", groups=("okta/eng", "okta/o
     ],
 )
 def test_principal_entries(entry: str, matches: bool) -> None:
-    """Each entry is a pattern on the whole id, or on any of its groups, or a kind."""
+    """Each entry is a pattern on the whole id, or `group:PATTERN` on any of its groups."""
     assert pattern.principal(entry).matches(WHO) is matches
 
 

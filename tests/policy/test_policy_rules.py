@@ -173,7 +173,7 @@ BAD_OBLIGATIONS = [
 
 @pytest.mark.parametrize(("line", "key", "said"), BAD_RULES)
 def test_a_bad_key_of_a_rule(line: str, key: str, said: str) -> None:
-    """An unknown key, a wrong type, a bad pattern: a load error naming file, line, rule id, key."""
+    """An unknown key, a wrong type, a duplicate id, a bad pattern, duration, amount, date …."""
     (error,) = errors(HEAD + GOOD + line)
     assert error.startswith(f"0.toml:7: rule.{key} in 'r': ")
     assert said in error
@@ -283,7 +283,7 @@ def test_an_empty_rule() -> None:
 
 
 def test_all_errors_of_all_files_are_listed_at_once() -> None:
-    """All errors of all files are listed at once, in the order of the files and their lines."""
+    """All errors of all files are listed at once."""
     first = HEAD + "tool = 1\nprincipals = []\nactions = ['x', 'y']\n"
     found = errors(first, "version = 2", "version = 1", "= 3")
     places = [one.split(": ")[0].rstrip(":") for one in found]
@@ -291,7 +291,7 @@ def test_all_errors_of_all_files_are_listed_at_once() -> None:
 
 
 def test_one_bad_file_means_no_policy() -> None:
-    """One bad file means no policy; never a partial load."""
+    """Never a partial load."""
     policy, problems = load([("a", written([rule()])), ("b", b"version = 1\nx = 1")])
     assert policy is None
     assert [one.file for one in problems] == ["b"]
@@ -332,7 +332,7 @@ def test_a_duplicate_id_is_found_beside_other_errors() -> None:
     ],
 )
 def test_what_is_not_toml(content: bytes, line: int, said: str) -> None:
-    """A file over 16 MiB, or nested deeper than 32; TOML 1.0."""
+    """TOML 1.0."""
     policy, (problem,) = load([("policy.toml", content)])
     assert policy is None
     assert (problem.line, problem.entry, problem.key) == (line, "", "")
@@ -349,7 +349,7 @@ def test_a_truncated_policy_never_loads() -> None:
 
 
 def test_digest() -> None:
-    """SHA-256 over, for each file in order, length and bytes of its name and of its content."""
+    """The policy's digest is SHA-256 over, for each file in order, the length …."""
     files = [("policy.toml", b"version = 1"), ("policy.d/é.toml", b"version = 1\n")]
     expected = hashlib.sha256(
         b"\0\0\0\0\0\0\0\x0bpolicy.toml"
