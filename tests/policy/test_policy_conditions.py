@@ -61,36 +61,52 @@ def claiming(**claims: Any) -> Question:
         ("c", ["a", "b"], NO),
         ("*", [], NO),
         ("b", ("a", "b"), YES),
-        ("*", ("a", 7), ERROR),
-        ("*", MappingProxyType({"a": "b"}), ERROR),
-        ("7", 7, YES),
-        ("-7", -7, YES),
-        ("7*", 71, YES),
-        ("7", "7", YES),
-        ("true", True, YES),
-        ("1", True, NO),
-        ("false", False, YES),
         ("*", "", YES),
         ("*", "e\u0301 \n?", YES),
-        ("*", None, ERROR),
-        ("*", {"a": "b"}, ERROR),
-        ("*", 7.5, ERROR),
-        ("*", 1e3, ERROR),
-        ("*", float("nan"), ERROR),
-        ("*", ["a", 7], ERROR),
-        ("*", ["a", True], ERROR),
-        ("*", ["a", None], ERROR),
-        ("*", [["a"]], ERROR),
-        ("*", "a\ud800", ERROR),
-        ("*", ["a", "\udfff"], ERROR),
     ],
 )
 def test_claims(wanted: Any, value: Any, expected: str) -> None:
     """The verified token's top-level claim is a string matching any pattern, or a list of strings.
 
-    Arrays of verified tokens are tuples, objects read-only mappings.
+    Arrays of verified tokens are tuples.
     """
     assert came_to({"claims": {"c": wanted}}, claiming(c=value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "value", "expected"),
+    [
+        ("7", 7, YES),
+        ("-7", -7, YES),
+        ("7*", 71, YES),
+        ("7", "7", YES),
+        ("07", 7, NO),
+        ("true", True, YES),
+        ("1", True, NO),
+        ("True", True, NO),
+        ("false", False, YES),
+        ("0", False, NO),
+    ],
+)
+def test_claims_that_are_no_strings(wanted: str, value: Any, expected: str) -> None:
+    """Integers and booleans compare as their JSON text."""
+    assert came_to({"claims": {"c": wanted}}, claiming(c=value)) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, {"a": "b"}, 7.5, 1e3, float("nan"), MappingProxyType({"a": "b"})),
+        *(["a", 7], ["a", True], ["a", None], [["a"]], ("a", 7)),
+        *("a\ud800", ["a", "\udfff"]),
+    ],
+)
+def test_claims_that_cannot_be_compared(value: Any) -> None:
+    """A claim of another type (object, null, a number with fraction or exponent, …) is an error.
+
+    Objects of verified tokens are read-only mappings.
+    """
+    assert came_to({"claims": {"c": "*"}}, claiming(c=value)) == ERROR
 
 
 def test_an_integer_that_has_no_text() -> None:
@@ -141,27 +157,11 @@ def at(day: int, hour: int, minute: int = 0, second: int = 0) -> Question:
     [
         ({"days": ["mon", "wed"]}, at(23, 0), YES),
         ({"days": ["mon", "wed"]}, at(24, 0), NO),
-        ({"hours": "08:00-18:00"}, at(23, 7, 59, 59), NO),
-        ({"hours": "08:00-18:00"}, at(23, 8), YES),
-        ({"hours": "08:00-18:00"}, at(23, 17, 59, 59), YES),
-        ({"hours": "08:00-18:00"}, at(23, 18), NO),
-        ({"hours": "08:00-24:00"}, at(23, 23, 59, 59), YES),
-        ({"hours": "08:00-24:00"}, at(23, 0), NO),
-        ({"hours": "08:00-00:00"}, at(23, 23, 59, 59), YES),
-        ({"hours": "08:00-00:00"}, at(23, 0), NO),
-        ({"hours": "22:00-06:00"}, at(23, 22), YES),
-        ({"hours": "22:00-06:00"}, at(23, 5, 59, 59), YES),
-        ({"hours": "22:00-06:00"}, at(23, 6), NO),
-        ({"hours": "22:00-06:00"}, at(23, 21, 59, 59), NO),
-        ({"days": ["mon"], "hours": "22:00-06:00"}, at(23, 23), YES),
-        ({"days": ["mon"], "hours": "22:00-06:00"}, at(24, 5), YES),
-        ({"days": ["mon"], "hours": "22:00-06:00"}, at(23, 5), NO),
-        ({"days": ["sun"], "hours": "22:00-06:00"}, at(23, 5), YES),
-        ({"days": ["mon"], "hours": "22:00-06:00"}, at(24, 22), NO),
+        ({"days": ["mon"], "hours": "08:00-18:00"}, at(23, 9), YES),
         ({"days": ["mon"], "hours": "08:00-18:00"}, at(24, 9), NO),
+        ({"days": ["mon"], "hours": "08:00-18:00"}, at(23, 7), NO),
         ({"hours": "10:00-11:00", "tz": "Europe/Paris"}, at(23, 9), YES),
         ({"hours": "10:00-11:00", "tz": "Europe/Paris"}, at(23, 10), NO),
-        ({"hours": "10:00-11:00", "tz": "UTC"}, at(23, 10), YES),
         ({"days": ["tue"], "tz": "Asia/Tokyo"}, at(23, 15), YES),
         ({"days": ["tue"], "tz": "Asia/Tokyo"}, at(23, 14, 59), NO),
     ],
@@ -169,6 +169,54 @@ def at(day: int, hour: int, minute: int = 0, second: int = 0) -> Question:
 def test_days_and_hours(condition: dict[str, Any], question: Question, expected: str) -> None:
     """The local day and time fall inside."""
     assert came_to(condition, question) == expected
+
+
+@pytest.mark.parametrize(
+    ("hours", "question", "expected"),
+    [
+        ("08:00-18:00", at(23, 7, 59, 59), NO),
+        ("08:00-18:00", at(23, 8), YES),
+        ("08:00-18:00", at(23, 17, 59, 59), YES),
+        ("08:00-18:00", at(23, 18), NO),
+        ("08:00-24:00", at(23, 23, 59, 59), YES),
+        ("08:00-24:00", at(23, 0), NO),
+        ("22:00-06:00", at(23, 21, 59, 59), NO),
+        ("22:00-06:00", at(23, 22), YES),
+        ("22:00-06:00", at(23, 5, 59, 59), YES),
+        ("22:00-06:00", at(23, 6), NO),
+    ],
+)
+def test_the_ends_of_a_span(hours: str, question: Question, expected: str) -> None:
+    """The start is inside, the end is not."""
+    assert came_to({"hours": hours}, question) == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "question", "expected"),
+    [
+        (["mon"], "22:00-06:00", at(23, 23), YES),
+        (["mon"], "22:00-06:00", at(24, 5), YES),
+        (["mon"], "22:00-06:00", at(23, 5), NO),
+        (["sun"], "22:00-06:00", at(23, 5), YES),
+        (["mon"], "22:00-06:00", at(24, 22), NO),
+        (["mon"], "08:00-00:00", at(23, 23, 59, 59), YES),
+        (["mon"], "08:00-00:00", at(24, 0), NO),
+        (["mon"], "10:00-09:59", at(24, 9, 58), YES),
+        (["mon"], "10:00-09:59", at(24, 10), NO),
+    ],
+)
+def test_a_span_over_midnight(
+    days: list[str], hours: str, question: Question, expected: str
+) -> None:
+    """A span that ends before it starts runs over midnight and belongs to the day it started."""
+    assert came_to({"days": days, "hours": hours}, question) == expected
+
+
+def test_the_zone_that_is_meant() -> None:
+    """`tz` defaults to UTC and is an exact name of the `tzdata` package's list."""
+    for question, expected in ((at(23, 10), YES), (at(23, 9), NO)):
+        for zone in ({}, {"tz": "UTC"}, {"tz": "Etc/UTC"}):
+            assert came_to({"hours": "10:00-11:00", **zone}, question) == expected
 
 
 def test_daylight_saving() -> None:
@@ -192,12 +240,17 @@ def test_a_time_that_the_zone_cannot_express(time: datetime, zone: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("actor", "expected"), [(None, NO), ("key/build-7", YES), ("key/deploy", NO), ("ci/x", YES)]
+    ("actor", "expected"), [("key/build-7", YES), ("key/deploy", NO), ("ci/x", YES)]
 )
 def test_actor(actor: str | None, expected: str) -> None:
     """The principal is acted for by one whose id matches."""
     question = ask(principal=replace(ALICE, actor=actor))
     assert came_to({"actor": ["key/build-*", "ci/*"]}, question) == expected
+
+
+def test_without_an_actor() -> None:
+    """Without an actor it does not hold."""
+    assert came_to({"actor": ["*"]}, QUESTION) == NO
 
 
 @pytest.mark.parametrize(
@@ -206,22 +259,52 @@ def test_actor(actor: str | None, expected: str) -> None:
         (NOW - timedelta(hours=8), YES),
         (NOW - timedelta(hours=8, microseconds=1), NO),
         (NOW + timedelta(hours=1), YES),
-        (None, ERROR),
-        (NOW.replace(tzinfo=None), ERROR),
     ],
 )
-def test_max_session_age(since: datetime | None, expected: str) -> None:
+def test_max_session_age(since: datetime, expected: str) -> None:
     """The login is not older than this."""
     question = ask(principal=replace(ALICE, authenticated_at=since))
     assert came_to({"max_session_age": "8h"}, question) == expected
 
 
+@pytest.mark.parametrize("since", [None, NOW.replace(tzinfo=None)])
+def test_an_age_that_nobody_knows(since: datetime | None) -> None:
+    """Unknown age is an error."""
+    question = ask(principal=replace(ALICE, authenticated_at=since))
+    assert came_to({"max_session_age": "8h"}, question) == ERROR
+
+
+EACH: list[tuple[dict[str, Any], bool]] = [
+    ({"claims": {"a": "x", "b": "y"}, "auth": ["jwt"]}, True),
+    ({"claims": {"a": "x", "b": "z"}, "auth": ["jwt"]}, False),
+    ({"claims": {"a": "z", "b": "y"}}, False),
+    ({"claims": {"a": "x"}, "auth": ["os"]}, False),
+    ({"claims": {"c": "x"}, "auth": ["os"]}, False),
+]
+"""Keys, and whether each of them holds of somebody with the claims a = x and b = y."""
+
+
 def test_each_key_has_to_hold() -> None:
     """`when` holds if each key in it holds."""
     question = claiming(a="x", b="y")
-    assert came_to({"claims": {"a": "x", "b": "y"}, "auth": ["jwt"]}, question) == YES
-    assert came_to({"claims": {"a": "x", "b": "z"}, "auth": ["jwt"]}, question) == NO
-    assert came_to({"claims": {"a": "x"}, "auth": ["os"]}, question) == NO
+    for keys, holds in EACH:
+        policy = policy_of([rule(when=keys)])
+        assert (evaluate(policy, question).decision is Decision.ALLOW) is holds
+
+
+def test_each_key_takes_out() -> None:
+    """`unless` takes the rule out if each key in it holds."""
+    question = claiming(a="x", b="y")
+    for keys, holds in EACH:
+        policy = policy_of([rule(unless=keys)])
+        assert (evaluate(policy, question).decision is Decision.DENY) is holds
+
+
+@pytest.mark.parametrize("order", [["a", "b", "c"], ["c", "b", "a"]])
+def test_every_key_is_evaluated(order: list[str]) -> None:
+    """Every key is evaluated, in both."""
+    question = claiming(b=None)
+    assert came_to({"claims": dict.fromkeys(order, "y")}, question) == ERROR
 
 
 @pytest.mark.parametrize("order", [["a", "b", "c"], ["c", "b", "a"]])
@@ -354,17 +437,3 @@ def test_the_hint_for_an_old_login() -> None:
     found = nearest(who, when={"max_session_age": "8h"}).nearest
     assert found is not None
     assert found.hint.endswith("the login were 28800 s old at most; it is 32400 s old")
-
-
-# Loading
-
-
-def test_the_claims_that_conditions_name() -> None:
-    """The claims that rules name are those of conditions too."""
-    policy = policy_of(
-        [
-            rule("a", when={"claims": {"ref": "x", "iss": "y"}}, unless={"claims": {"sub": "z"}}),
-            rule("b", "deny", resources=["${principal.claims.team}"]),
-        ]
-    )
-    assert policy.claims == {"ref", "iss", "sub", "team"}
