@@ -68,11 +68,16 @@ def test_the_policy_alone(agentauth: AgentAuth, agentauth_folder: Path) -> None:
 
 
 def test_the_context_of_a_question(agentauth: AgentAuth, agentauth_folder: Path) -> None:
-    """Left out, the tool is ``-``, the environment the default one, the time now."""
+    """The library's `evaluate(principal, action, resource, context)` takes `tool`, ….
+
+    Left out, the tool is ``-``, the environment the default one, the time now.
+    """
     more = 'tools = ["chat"]\nenvironments = ["test"]\n'
     write(agentauth_folder, "policy.toml", RULE + more)
     pdp = agentauth.pdp
-    assert pdp.evaluate(WHO, CHAT, PROJECT).nearest is not None
+    nearest = pdp.evaluate(WHO, CHAT, PROJECT).nearest
+    assert nearest is not None
+    assert nearest.parts == ("tools",)
     assert pdp.evaluate(WHO, CHAT, PROJECT).decision is Decision.DENY
     inside = PolicyContext(tool="chat", token_estimate=10**9, cost_estimate=0.02)
     assert pdp.evaluate(WHO, CHAT, PROJECT, inside).decision is Decision.ALLOW
@@ -80,6 +85,8 @@ def test_the_context_of_a_question(agentauth: AgentAuth, agentauth_folder: Path)
     assert pdp.evaluate(WHO, CHAT, PROJECT, naive).decision is Decision.ALLOW
     with pytest.raises(UnknownNameError):
         pdp.evaluate(WHO, CHAT, PROJECT, PolicyContext(environment="prod"))
+    write(agentauth_folder, "policy.toml", RULE + 'tools = ["-"]\n')
+    assert pdp.evaluate(WHO, CHAT, PROJECT).decision is Decision.ALLOW
 
 
 def test_an_s3_name_is_its_arn(agentauth: AgentAuth, agentauth_folder: Path) -> None:

@@ -84,6 +84,12 @@ def test_max_cost() -> None:
     assert smallest("max_cost", "2", "0.50", "0.5", "10") == (500_000, "b")
 
 
+def test_costs() -> None:
+    """`max_cost` is decimal string in USD, "0.50"."""
+    policy = policy_of([rule(obligations={"max_cost": "0.50"})])
+    assert str(evaluate(policy, QUESTION).max_cost) == "0.50"
+
+
 def test_rate_limit() -> None:
     """`rate_limit`: all of them, each counted per principal and rule."""
     found = held(("b", {"rate_limit": "1/day"}), ("a", {"rate_limit": ["1/day", "5/hour"]}))
