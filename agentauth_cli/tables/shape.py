@@ -24,10 +24,15 @@ _LONGEST_TYPED = 64
 """So much of a name is compared with the known ones: comparing takes quadratic time."""
 
 _KEY = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
+_PART = rf"(?:\.[ \t]*+{_KEY})"
 _DEEP_KEY = re.compile(
-    rf"(?:^|[\[{{,])[ \t]*+{_KEY}(?:\.[ \t]*+{_KEY}){{{MAX_DEPTH},}}+[=\]]", re.MULTILINE
+    rf"(?:^|[\[{{,])[ \t]*+{_KEY}{_PART}{{{MAX_DEPTH}}}(?:{_PART}{{999,}}+|{_PART}*+[=\]])",
+    re.MULTILINE,
 )
-"""A dotted key of more parts than may be nested. `tomllib` takes quadratic time for those."""
+"""A dotted key of more parts than may be nested, or of a thousand and no end.
+
+`tomllib` takes quadratic time for those.
+"""
 
 _KINDS: dict[type, str] = {
     str: "a string",

@@ -427,6 +427,15 @@ def test_long_dotted_keys_are_refused_at_once(key: str, place: str) -> None:
     assert error == "0.toml:2: tables and arrays nested deeper than 32"
 
 
+@pytest.mark.parametrize("place", ["", "!", " .", " 1", "\n= 1", "#", "."])
+@pytest.mark.parametrize("opening", ["", "[", "[[", "x = {"])
+@pytest.mark.timeout(20)
+def test_long_dotted_keys_that_never_end(opening: str, place: str) -> None:
+    """A hostile file cannot keep the loader busy: a key of a million parts is refused at once."""
+    (error,) = errors(f"version = 1\n{opening}{'a.' * 1_000_000}a{place}")
+    assert error == "0.toml:2: tables and arrays nested deeper than 32"
+
+
 @pytest.mark.timeout(60)
 def test_very_many_errors_are_placed_in_linear_time() -> None:
     """A hostile file cannot keep the loader busy: each of many errors is placed at once."""
