@@ -116,7 +116,9 @@ def test_an_integer_that_has_no_text() -> None:
 
 def test_a_missing_claim() -> None:
     """A missing claim does not hold."""
-    assert came_to({"claims": {"c": "*"}}, claiming(d="x")) == NO
+    assert came_to({"claims": {"c": "*"}}, claiming(d="x", C="x")) == NO
+    assert came_to({"claims": {'"a.b"': "*"}}, claiming(a={"b": "x"})) == NO
+    assert came_to({"claims": {'"a.b"': "*"}}, claiming(**{"a.b": "x"})) == YES
 
 
 @pytest.mark.parametrize(("auth", "expected"), [("jwt", YES), ("ci", YES), ("os", NO)])

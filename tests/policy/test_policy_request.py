@@ -47,7 +47,7 @@ def test_what_a_principal_need_not_have() -> None:
 
 @pytest.mark.parametrize("key", sorted(WHOLE))
 def test_a_missing_part(key: str) -> None:
-    """`--request` fills nothing in: a missing part is malformed."""
+    """It has all of: principal (with kind and auth), action, resource, tool, environment, time."""
     with pytest.raises(ValueError, match=f"^missing key '{key}'$"):
         question({name: value for name, value in WHOLE.items() if name != key}, {})
 
