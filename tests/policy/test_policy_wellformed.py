@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from agentauth_cli.model import AUTHS, KINDS, Decision, Question
+from agentauth_cli.model import Decision, Question
 from agentauth_cli.policy.decide import evaluate
+from agentauth_cli.terms import AUTHS, KINDS
 from support.policy_worlds import ALICE, NOW, ask, policy_of, rule
 
 EVERYTHING = policy_of([rule()])
