@@ -6,8 +6,10 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -316,6 +318,75 @@ def test_replaced_again_and_again(near: Station) -> None:
             near.json("vend", ROLE)
     issued = [one for one in near.records() if one["event"] == "vend.issued"]
     assert [one["rules"] for one in issued] == [known[one["policy"]] for one in issued]
+    works(near)
+
+
+# -- behind the compiled policy -----------------------------------------------------------------
+
+
+def compiled(at: Station) -> None:
+    """Ask until the policy is compiled, which waits until its sources have lain still."""
+    deadline = time.monotonic() + 60
+    while not (at.folder / "state" / "policy.compiled").exists():
+        assert time.monotonic() < deadline
+        at.json("check", ROLE, "--json")
+        time.sleep(0.2)
+
+
+def _changed(path: Path) -> None:
+    """Change one letter, and put the times back: size, mtime and inode are as they were."""
+    before = path.stat()
+    path.write_text(POLICY.replace('effect = "allow"', 'effect = "alloe"'))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+
+
+BEFALLS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "cut": (lambda path: os.truncate(path, len(POLICY) - 20), "policy.toml:8:"),
+    "gone": (lambda path: path.unlink(), "no policy"),
+    "open": (lambda path: path.chmod(0o666), "can be written by others"),
+    "its folder open": (lambda path: path.parent.chmod(0o777), "can be written by others"),
+    "changed in secret": (_changed, "expected one of allow, deny"),
+    "a file beside it": (lambda path: _beside(path, "a.toml"), "policy.d/a.toml:1:"),
+    "anything beside it": (lambda path: _beside(path, "README"), "policy.d/README:1:"),
+}
+
+
+def _beside(path: Path, name: str) -> None:
+    (path.parent / "policy.d").mkdir(mode=0o700)
+    (path.parent / "policy.d" / name).write_text("version = 2\n")
+
+
+def test_what_was_compiled_stands_for_no_other_file(near: Station) -> None:
+    """A damaged or replaced source is never answered for by what was compiled before."""
+    compiled(near)
+    near.json("vend", ROLE)
+    path = config(near) / "policy.toml"
+    for what, (befall, told) in BEFALLS.items():
+        befall(path)
+        said = clean(near.run("vend", ROLE), 3)
+        assert told in said, what
+        path.parent.chmod(0o700)
+        path.unlink(missing_ok=True)
+        shutil.rmtree(path.parent / "policy.d", ignore_errors=True)
+        near.write("policy.toml", POLICY)
+    assert near.events().count("vend.issued") == 1
+    works(near)
+
+
+def test_what_was_compiled_is_damaged(near: Station) -> None:
+    """A damaged, truncated or older file never changes an answer."""
+    compiled(near)
+    expected = near.json("check", ROLE, "--json")
+    path = near.folder / "state" / "policy.compiled"
+    whole = path.read_bytes()
+    for content in (b"", whole[:-20], whole[: len(whole) // 2], whole[:9], bytes(len(whole))):
+        path.write_bytes(content)
+        assert near.json("check", ROLE, "--json") == expected
+    for at in range(0, len(whole), len(whole) // 6):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        assert near.json("check", ROLE, "--json") == expected
     works(near)
 
 
