@@ -337,6 +337,17 @@ def test_only_toml_files_lie_in_policy_d(whole: Configuration) -> None:
     (folder / "x.toml").symlink_to("nowhere")
     with pytest.raises(ConfigError, match=r"policy\.d/x\.toml"):
         whole.policy()
+    (folder / "x.toml").unlink()
+    os.mkfifo(folder / "x.toml", 0o600)
+    with pytest.raises(UnsafeFileError, match=r"x\.toml is not a regular file"):
+        whole.policy()
+    (folder / "x.toml").unlink()
+    _write(whole.folder / "elsewhere", POLICY.replace('"all"', '"linked"').encode())
+    (folder / "x.toml").symlink_to(whole.folder / "elsewhere")
+    assert [rule.id for rule in whole.policy().rules] == ["all", "linked"]
+    (folder / "y.toml").symlink_to(whole.folder)
+    with pytest.raises(UnsafeFileError, match=r"y\.toml is not a regular file"):
+        whole.policy()
 
 
 def test_policy_d_stands_beside_a_policy(whole: Configuration) -> None:

@@ -49,6 +49,16 @@ def test_a_star(run: str) -> None:
     assert not named("-*-", f"-{run}+")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [("a*a", "a"), ("ab*ba", "aba"), ("*ab*b", "ab"), ("a*b*c", "acb"), ("a*b*b", "ab")],
+)
+def test_no_character_counts_twice(pattern: str, name: str) -> None:
+    """`*` stands for any run of characters, and what stands beside it for characters of its own."""
+    assert not named(pattern, name)
+    assert named(pattern, f"{pattern.replace('*', '')}")
+
+
 @pytest.mark.parametrize("claim", ["a*b", "a\\b"])
 def test_what_is_literal(claim: str) -> None:
     r"""`\*` is a literal star, `\\` a literal backslash."""
