@@ -22,7 +22,8 @@ from agentauth_cli.policy.packed import Policy
 from agentauth_cli.tables.shape import MAX_BYTES, Problem, first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.prices import Price
     from agentauth_cli.policy.switches import Switch
+
+    Reading = Callable[[str], AbstractContextManager[object]]
 
 T = TypeVar("T")
 Files = list[tuple[str, bytes]]
@@ -105,24 +108,37 @@ class Configuration:
         return found, problems
 
     def policy_files(self) -> tuple[Files, list[Problem]]:
-        """Return name and content of each policy file in order, and what cannot be one."""
+        """Return name and content of each policy file in order, and what cannot be one.
+
+        Raises ConfigError for the first that cannot be read.
+        """
+        return self._policy_files(lambda _: contextlib.nullcontext())
+
+    def _policy_files(self, reading: Reading) -> tuple[Files, list[Problem]]:
+        """Return the policy files; `reading` is the context in which each is read, by its name."""
         found: Files = []
         problems: list[Problem] = []
-        whole = self._read(POLICY)
-        if whole is not None:
-            found.append((POLICY, whole))
-        names = self._policy_names()
-        if names and whole is None:
+        names: list[str] = []
+        absent = False
+        with reading(POLICY):
+            whole = self._read(POLICY)
+            absent = whole is None
+            if whole is not None:
+                found.append((POLICY, whole))
+        with reading(POLICIES):
+            names = self._policy_names()
+        if names and absent:
             problems.append(Problem(POLICIES, (), f"needs {POLICY} beside it", "", 1, 1))
         for name in names:
             file = f"{POLICIES}/{name}"
             readable = name.endswith(".toml") and _is_utf8(name)
-            content = self._read(file) if readable else None
-            if content is None:
-                why = "only .toml files with a name in UTF-8 may lie here"
-                problems.append(Problem(file, (), why, "", 1, 1))
-            else:
-                found.append((file, content))
+            with reading(file):
+                content = self._read(file) if readable else None
+                if content is None:
+                    why = "only .toml files with a name in UTF-8 may lie here"
+                    problems.append(Problem(file, (), why, "", 1, 1))
+                else:
+                    found.append((file, content))
         return found, problems
 
     def hidden_policies(self) -> list[str]:
@@ -178,11 +194,11 @@ class Configuration:
         known = None
         with _listed(problems, str(self.folder)):
             files.check_folder(self.folder)
-        with _listed(problems, POLICY):
-            found, more = self.policy_files()
-            problems += [*more, *rules.load(found)[1]]
-            if not found and not more:
-                problems.append(Problem(POLICY, (), "is missing: everything is denied", "", 1, 1))
+        unread: list[Problem] = []
+        found, more = self._policy_files(lambda file: _listed(unread, file))
+        problems += [*unread, *more, *rules.load(found)[1]]
+        if not found and not more and not unread:
+            problems.append(Problem(POLICY, (), "is missing: everything is denied", "", 1, 1))
         with _listed(problems, settings.NAME):
             if (content := self._read(settings.NAME)) is not None:
                 known, more = settings.load(content, self.folder)

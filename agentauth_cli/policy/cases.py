@@ -149,4 +149,5 @@ CASE = Table(
         "expect": Key(Value(values.choice(*Decision)), required=True),
     },
     check=_well_formed,
+    between=("principal", "action", "resource", "tool", "environment", "at"),
 )

@@ -99,4 +99,5 @@ CONDITIONS = Table(
         "max_session_age": Key(Value(values.duration)),
     },
     check=_together,
+    between=("after", "before", "days", "hours", "tz"),
 )

@@ -123,6 +123,7 @@ RULE = Table(
         "obligations": Key(OBLIGATIONS),
     },
     check=_no_obligations_on_deny,
+    between=("effect",),
 )
 
 _FILE = Table(

@@ -131,23 +131,30 @@ class Table:
 
     keys: Mapping[str, Key]
     check: Callable[[dict[str, Any]], Sequence[tuple[str, str]]] | None = None
-    """What must hold between keys: returns (key, message) pairs. Asked only where all are right."""
+    """What must hold between keys: returns (key, message) pairs."""
+    between: Sequence[str] = ()
+    """The keys that it looks at: it is asked where these are right. Empty: all of them."""
 
     def read(self, value: Any, at: At, found: Found) -> Any:
         """Return a dict of all defined keys, defaults filled in."""
         if not _is_table(value, at, found):
             return {}
         before = len(found)
+        wrong = set()
         for name in value.keys() - self.keys.keys():
             found.append(((*at, name), f"unknown key {name!r}{did_you_mean(name, self.keys)}"))
         result = {}
         for name, key in self.keys.items():
             result[name] = key.default
+            said = len(found)
             if name in value:
                 result[name] = key.shape.read(value[name], (*at, name), found)
             elif key.required:
                 found.append((at, f"missing key {name!r}"))
-        if self.check and len(found) == before:
+            if len(found) > said:
+                wrong.add(name)
+        asked = wrong.isdisjoint(self.between) if self.between else len(found) == before
+        if self.check and asked:
             found.extend(((*at, name), message) for name, message in self.check(result))
         return result
 

@@ -394,6 +394,28 @@ def test_everything_that_is_wrong_is_listed_at_once(whole: Configuration) -> Non
     assert all(one.line == 1 for one in problems)
 
 
+def test_a_policy_file_that_cannot_be_read_hides_no_other(whole: Configuration) -> None:
+    """All errors of all files are listed at once: of each file of policy.d too."""
+    folder = whole.folder / "policy.d"
+    folder.mkdir(mode=0o700)
+    for name in ("a.toml", "b.toml", "c.toml"):
+        _write(folder / name, POLICY.encode())
+    (folder / "b.toml").chmod(0o666)
+    (folder / "README").touch()
+    _write(whole.folder / "policy.toml", b"version = 2\n")
+    _, problems = whole.problems()
+    assert sorted((one.file, one.line) for one in problems) == [
+        ("policy.d/README", 1),
+        ("policy.d/b.toml", 1),
+        ("policy.d/c.toml", 4),
+        ("policy.toml", 1),
+    ]
+    folder.chmod(0o777)
+    (whole.folder / "policy.toml").unlink()
+    (alone,) = whole.problems()[1]
+    assert (alone.file, "can be written by others" in alone.message) == ("policy.d", True)
+
+
 def test_a_missing_policy_is_a_problem(tmp_path: Path) -> None:
     """Where everything is denied, `policy lint` does not say ok."""
     _, (missing,) = Configuration(tmp_path).problems()

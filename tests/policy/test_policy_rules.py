@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agentauth_cli.policy.matching import Pattern
 from agentauth_cli.policy.obligation_file import OBLIGATIONS
 from agentauth_cli.policy.rules import digest, load
-from support.policy_worlds import policy_of, property_of, rule, toml, written
+from support.policy_worlds import NOW, policy_of, property_of, rule, toml, written
 
 HEAD = 'version = 1\n\n[[rule]]\nid = "r"\neffect = "allow"\n'
 
@@ -288,6 +288,32 @@ def test_all_errors_of_all_files_are_listed_at_once() -> None:
     found = errors(first, "version = 2", "version = 1", "= 3")
     places = [one.split(": ")[0].rstrip(":") for one in found]
     assert places == ["0.toml:6", "0.toml:7", "0.toml:8", "0.toml:8", "1.toml:1", "3.toml:1"]
+
+
+def test_no_error_hides_another() -> None:
+    """All errors of all files are listed at once: also those between keys, beside one of a key."""
+    deny = rule(
+        effect="deny",
+        tols=["x"],
+        obligations={"max_token": 5},
+        when={"auth": ["x"], "after": NOW, "before": NOW, "tz": "UTC"},
+        unless={"days": ["monday"], "tz": "UTC"},
+    )
+    assert [
+        one.partition(": ")[2].partition(":")[0] for one in errors(written([deny]).decode())
+    ] == [
+        "rule.tols in 'r'",
+        "rule.obligations in 'r'",
+        "rule.obligations.max_token in 'r'",
+        "rule.when.auth in 'r'",
+        "rule.when.before in 'r'",
+        "rule.when.tz in 'r'",
+        "rule.unless.days in 'r'",
+    ]
+    test = '[[test]]\nname = ""\nexpect = "x"\nprincipal = "a/b"\naction = "a"\nresource = "x"\n'
+    assert [one.split(": ")[1] for one in errors("version = 1\n" + test)] == [
+        *("test.name", "test.expect", "test.action"),
+    ]
 
 
 def test_one_bad_file_means_no_policy() -> None:
