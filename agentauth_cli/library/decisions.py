@@ -8,6 +8,7 @@ from agentauth_cli.errors import ConfigError, PolicyMissingError
 from agentauth_cli.model import Decision, PolicyContext, PolicyDecision, Question
 from agentauth_cli.policy.decide import evaluate
 from agentauth_cli.policy.narrow import canonical
+from agentauth_cli.policy.wellformed import malformed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,8 @@ class DecisionPoint:
             try:
                 return evaluate(wiring.configuration.policy(), question)
             except PolicyMissingError:
-                return PolicyDecision(Decision.DENY, "no policy")
+                return evaluate(None, question)
             except ConfigError:
+                if malformed(question):
+                    return evaluate(None, question)
                 return PolicyDecision(Decision.DENY, "policy invalid")

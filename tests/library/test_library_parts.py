@@ -110,6 +110,9 @@ def test_no_policy_denies(
         write(agentauth_folder, "policy.toml", text)
     answer = agentauth.pdp.evaluate(WHO, CHAT, PROJECT)
     assert (answer.decision, answer.reason) == (Decision.DENY, reason)
+    nobody = agentauth.pdp.evaluate(Principal("alice", "alice"), CHAT, PROJECT)
+    assert nobody.decision is Decision.DENY
+    assert nobody.reason == "malformed request: principal is not issuer/subject"
 
 
 # -- rates -------------------------------------------------------------------------------------
