@@ -216,9 +216,12 @@ sys.exit(run(arguments))
 """The program, with a file of the configuration replaced by another right around its open."""
 
 
-def swapped(at: Station, when: str, name: str, other: Path) -> subprocess.CompletedProcess[str]:
+def swapped(
+    at: Station, when: str, name: str, other: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
     """Run `vend` while a file is replaced by another, which has to happen."""
-    done = at.shell([sys.executable, "-c", SWAP, when, name, str(other), "vend", ROLE])
+    command = [sys.executable, "-c", SWAP, when, name, str(other), "vend", ROLE]
+    done = at.shell(command, **variables)
     assert not other.exists()
     return done
 
@@ -248,6 +251,19 @@ def test_replaced_before_it_is_opened(near: Station, name: str, text: str, code:
     assert f"{name} can be written by others" in said
     assert "vend.issued" not in near.events()
     (config(near) / name).unlink()
+    works(near)
+
+
+def test_a_token_replaced_before_it_is_opened(near: Station) -> None:
+    """Policy/secret file replaced between stat and open: a token is judged as it was opened."""
+    token = near.folder / "token"
+    token.write_text("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.")
+    token.chmod(0o600)
+    other = others(near, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ5In0.", 0o666)
+    variables = {"AGENTAUTH_TOKEN_FILE": str(token)}
+    said = clean(swapped(near, "before", "token", other, **variables), 4)
+    assert "token can be written by others" in said
+    assert "eyJ" not in said
     works(near)
 
 
