@@ -14,7 +14,6 @@ from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
 from agentauth_cli.config.settings import KEYLESS
 from agentauth_cli.errors import (
-    AuthenticationError,
     ConfigError,
     LedgerMissingError,
     StateError,
@@ -35,7 +34,7 @@ from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.source import Source
@@ -172,20 +171,7 @@ class Wiring:
 
     def authenticate(self) -> Principal:
         """Return who is asking. Raises AuthenticationError."""
-        with self.later_issuers():
-            return self.identity.authenticate()
-
-    @contextlib.contextmanager
-    def later_issuers(self) -> Iterator[None]:
-        """Say of an unknown issuer's token that its issuer may be one of a later version."""
-        try:
-            yield
-        except AuthenticationError as error:
-            later = self.settings.inbound.later
-            if error.reason == "issuer_unknown" and later:
-                name = next(iter(later))
-                raise UnavailableError(f"inbound.issuers.{name}.preset") from None
-            raise
+        return self.identity.authenticate()
 
     @cached_property
     def store(self) -> str:

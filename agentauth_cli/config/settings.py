@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.config import issuers
 from agentauth_cli.config.shape import FILE
 from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
-from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType
@@ -28,18 +28,6 @@ MINTABLE = {ProviderType.AWS: (SHORTEST, LONGEST)}
 KEYLESS = frozenset({"web_identity", "oidc"})
 """The sources of an environment's provider that need a token for the provider's audience."""
 
-# Issuers whose tokens anybody on earth can have: a claim has to say which of them are meant.
-_PUBLIC_PRESETS = frozenset({"github-actions", "gitlab", "google", "buildkite", "circleci"})
-_PUBLIC_ISSUERS = (
-    "https://token.actions.githubusercontent.com/",
-    "https://gitlab.com/",
-    "https://accounts.google.com/",
-    "https://agent.buildkite.com/",
-    "https://oidc.circleci.com/",
-    "https://login.microsoftonline.com/common/",
-)
-_ENTRA = ("https://login.microsoftonline.com/", "https://sts.windows.net/")
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -57,9 +45,9 @@ class Settings:
 
     @property
     def name_claims(self) -> dict[str, str]:
-        """The claim that says the name of a principal, by issuer, where the file names one."""
-        issuers = self.inbound.issuers
-        return {one.name: one.name_claim for one in issuers if one.name_claim is not None}
+        """The claim that says the name of a principal, by issuer, where file or preset has one."""
+        found = self.inbound.issuers
+        return {one.name: one.name_claim for one in found if one.name_claim is not None}
 
     def environment(self, name: str | None) -> str:
         """Return the environment of this name, the default one for None.
@@ -159,33 +147,15 @@ def _later(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _inbound(data: Mapping[str, Any], folder: Path) -> Inbound:
-    issuers = data.get("issuers", {})
-    own = (
-        *("audience", "algorithms", "jwks_url", "kind", "subject_claim", "name_claim"),
-        *("client_id", "token_endpoint", "session"),
-    )
+    found = data.get("issuers", {})
     return Inbound(
         os_login=data.get("os_login", False),
         os_accounts={
             name: OsAccount(entry["kind"], entry["groups"])
             for name, entry in data.get("os", {}).items()
         },
-        issuers=tuple(
-            Issuer(
-                name=name,
-                issuer=entry["issuer"],
-                jwks_file=folder / entry["jwks_file"] if entry["jwks_file"] else None,
-                groups_claim=entry["groups_claim"],
-                require=entry["require"],
-                **{key: entry[key] for key in own},
-            )
-            for name, entry in issuers.items()
-            if not entry["preset"]
-        ),
-        ambient=tuple(
-            (name, entry["preset"]) for name, entry in issuers.items() if entry["ambient"]
-        ),
-        later={name: entry["preset"] for name, entry in issuers.items() if entry["preset"]},
+        issuers=tuple(issuers.issuer(name, entry, folder) for name, entry in found.items()),
+        ambient=tuple((name, entry["preset"]) for name, entry in found.items() if entry["ambient"]),
     )
 
 
@@ -197,25 +167,12 @@ def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
         near = did_you_mean(data["default_environment"], data["environments"])
         yield ("default_environment",), f"there is no such environment{near}"
     for name, entry in (data["inbound"] or {"issuers": {}})["issuers"].items():
-        yield from _issuer_conflicts(("inbound", "issuers", name), entry)
+        yield from issuers.conflicts(("inbound", "issuers", name), entry)
     for name, providers in data["environments"].items():
         for provider, entry in providers.items():
             yield from _token_conflicts(("environments", name, provider), entry or {})
     for name, entry in data["tools"].items():
         yield from _tool_conflicts(data, name, entry)
-
-
-def _issuer_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
-    issuer, preset = entry["issuer"] or "", entry["preset"]
-    if not issuer and not preset:
-        yield at, "missing key 'issuer' (or 'preset')"
-    public = preset in _PUBLIC_PRESETS or f"{issuer}/".startswith(_PUBLIC_ISSUERS)
-    if public and not entry["require"]:
-        yield at, "anybody can have a token of this issuer: add `require = { CLAIM = … }`"
-    if entry["subject_claim"] == "email" and (preset == "entra" or issuer.startswith(_ENTRA)):
-        yield (*at, "subject_claim"), "email can be changed by its owner there: use oid or sub"
-    if entry["ambient"] and not preset:
-        yield (*at, "ambient"), "needs a `preset`, which says what platform this is"
 
 
 def _token_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.inbound.presets import PRESETS
 from agentauth_cli.model import ProviderType
 from agentauth_cli.policy import pattern
 from agentauth_cli.policy.names import ACTION, SHORT
@@ -23,10 +24,6 @@ PROVIDER_VARIABLES = ("project_id", "account_id", "project", "namespace")
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
-)
-PRESETS = (
-    *("github-actions", "gitlab", "google", "okta", "entra", "auth0", "keycloak"),
-    *("aws-outbound", "kubernetes", "buildkite", "circleci"),
 )
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -108,20 +105,18 @@ _ISSUER = Table(
         "preset": Key(Value(values.choice(*PRESETS))),
         "audience": Key(Value(values.text), required=True),
         "client_id": _TEXT,
-        "algorithms": Key(
-            ListOf(Value(values.choice(*ALGORITHMS))), default=("RS256", "ES256", "EdDSA")
-        ),
+        "algorithms": Key(ListOf(Value(values.choice(*ALGORITHMS)))),
         "jwks_url": _ANY_URL,
         "jwks_file": _TEXT,
         "token_endpoint": _ANY_URL,
         "authorization_endpoint": _ANY_URL,
         "device_authorization_endpoint": _ANY_URL,
         "revocation_endpoint": _ANY_URL,
-        "kind": Key(Value(values.choice(*KINDS)), default="user"),
-        "subject_claim": Key(Value(values.text), default="sub"),
+        "kind": Key(Value(values.choice(*KINDS))),
+        "subject_claim": _TEXT,
         "name_claim": _TEXT,
         "groups_claim": _TEXT,
-        "session": Key(Value(values.duration), default=8 * 3600),
+        "session": _DURATION,
         "ambient": _FLAG,
         "require": Key(Named(Value(values.text)), default={}),
     }

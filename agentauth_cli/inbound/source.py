@@ -53,15 +53,13 @@ PLATFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class Inbound:
     """What ``[inbound]`` of config.toml says.
 
-    `os_accounts` are by user name. `ambient` are pairs of issuer name and preset. `later` says, by
-    issuer name, what is configured but not available in this version.
+    `os_accounts` are by user name. `ambient` are pairs of issuer name and preset.
     """
 
     os_login: bool = False
     os_accounts: Mapping[str, OsAccount] = field(default_factory=dict, hash=False)
     issuers: tuple[Issuer, ...] = ()
     ambient: tuple[tuple[str, str], ...] = ()
-    later: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def _no_token() -> Secret | None:

@@ -10,7 +10,7 @@ import pytest
 import tomlkit
 
 from agentauth_cli.config import settings
-from agentauth_cli.config.shape import FILE, PRESETS
+from agentauth_cli.config.shape import FILE
 from agentauth_cli.tables.shape import ListOf, Named, Shape, Table, Value
 from support.configs import FOLDER, config, load, loaded, refused
 
@@ -210,10 +210,3 @@ def test_names_of_issuers_are_names_that_nothing_else_has(name: str) -> None:
 def test_what_is_meant_loads(key: str, value: object) -> None:
     """Parts of other versions load and are checked all the same."""
     loaded(**{key: value})
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_each_preset_loads(preset: str) -> None:
-    """A preset fills in issuer, JWKS, subject and kind."""
-    issuer = {"preset": preset, "audience": "agentauth", "require": {"owner": "1"}}
-    assert loaded(inbound__issuers__ci=issuer).inbound.later == {"ci": preset}

@@ -127,3 +127,17 @@ def test_conditions_see_what_the_token_says(here: Station) -> None:
     assert code(repos=["acme/x"], auth_time=now - 7200) == 5
     assert code(repos=["acme/x"]) == 5
     assert code(repos=["acme/x", 7], auth_time=now - 60) == 5
+
+
+def test_an_issuer_with_a_preset_works_as_one_written_out(here: Station) -> None:
+    """A preset fills in what the file leaves out; then it is an issuer as any other."""
+    key = signer("RS256")
+    with IssuerServer(key.jwk()) as issuer:
+        configured(here, issuer.url, 'preset = "okta"')
+        token = key.token(claims(issuer.url))
+        assert here.json("whoami", "--json", AGENTAUTH_TOKEN=token)["id"] == "corp/build-7"
+        assert here.json("vend", ROLE, AGENTAUTH_TOKEN=token)["Version"] == 1
+        other = signer("ES256").token(claims(issuer.url))
+        done = here.run("whoami", AGENTAUTH_TOKEN=other)
+    assert done.returncode == 4
+    assert "algorithm" in done.stderr
