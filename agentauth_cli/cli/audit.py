@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.options import Json
 from agentauth_cli.ledger.chain import Row, verify
 from agentauth_cli.ledger.recount import differences, recount
@@ -60,7 +61,7 @@ def line(record: Mapping[str, Any]) -> str:
     """Return a record in a line: when, what, who → tool environment resource, lease, why."""
     at = datetime.fromisoformat(record["at"]).astimezone()
     event = record["event"].removeprefix("vend.")
-    who = record.get("principal") or record.get("peer", "")
+    who = via(record.get("principal") or record.get("peer", ""), record.get("actor"))
     parts = [f"{at:%H:%M:%S}", event, who]
     if "tool" in record:
         parts += ["→", record["tool"], record["environment"], _resource(record)]

@@ -36,6 +36,11 @@ def by(wiring: Wiring) -> str:
         return account()
 
 
+def via(principal: str, actor: str | None) -> str:
+    """Return a principal as people see it: who acts for it stands behind it."""
+    return f"{principal} via {actor}" if actor else principal
+
+
 def account() -> str:
     """Return the OS account, its uid where it has no name."""
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from agentauth_cli.cli import lease_revoke, lease_show, screen
+from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.leases import shape
 from agentauth_cli.cli.options import Json
 from agentauth_cli.wiring import Wiring
@@ -50,7 +51,8 @@ def rows(found: list[Lease]) -> list[list[str]]:
         head,
         *(
             [
-                *(one.id, one.state, one.principal, one.tool, one.environment, one.resource),
+                *(one.id, one.state, via(one.principal, one.actor)),
+                *(one.tool, one.environment, one.resource),
                 f"{one.ends_at.astimezone():%Y-%m-%d %H:%M:%S}",
             ]
             for one in found

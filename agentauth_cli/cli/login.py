@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from agentauth_cli.cli import screen
+from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.leases import say_living
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
@@ -112,7 +113,7 @@ def show(identity: str, who: Principal, *, as_json: bool) -> None:
     if as_json:
         screen.out_json({"identity": identity, "principal": who.id, "expires_at": until})
         return
-    screen.out(f"logged in as {who.id} ({who.kind}), identity {identity}")
+    screen.out(f"logged in as {via(who.id, who.actor)} ({who.kind}), identity {identity}")
     if until:
         screen.out(f"until: {until}")
 

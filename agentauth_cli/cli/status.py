@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.cli import budget, lease, leases, screen
+from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError
+from agentauth_cli.model import Principal
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ def work(wiring: Wiring) -> None:
 def _principal(wiring: Wiring) -> None:
     who = wiring.authenticate()
     until = f", until {rfc3339(who.expires_at)}" if who.expires_at else ""
-    screen.out(f"  {who.id} ({who.kind}) from {wiring.identity.found}{until}")
+    screen.out(f"  {via(who.id, who.actor)} ({who.kind}) from {wiring.identity.found}{until}")
 
 
 def in_force(wiring: Wiring) -> Iterator[Switch]:
@@ -94,8 +96,10 @@ def _ledger(wiring: Wiring) -> None:
 def shape(wiring: Wiring) -> dict[str, Any]:
     """Return the same as JSON; a part that cannot be had is ``{"error": …}``."""
     now = wiring.clock()
+    who = _or_error(wiring.authenticate)
     return {
-        "principal": _or_error(lambda: wiring.authenticate().id),
+        "principal": who.id if isinstance(who, Principal) else who,
+        "actor": who.actor if isinstance(who, Principal) else None,
         "switches": _or_error(
             lambda: [
                 {"target": one.target, "name": one.name, "reason": one.reason, "by": one.by}

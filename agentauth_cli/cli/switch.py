@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from agentauth_cli.cli import screen
-from agentauth_cli.cli.identity import account, by
+from agentauth_cli.cli.identity import account, by, via
 from agentauth_cli.cli.options import Json, Reason
 from agentauth_cli.config import switch_file
 from agentauth_cli.deliver.formats import rfc3339
@@ -268,7 +268,7 @@ def _known(wiring: Wiring, target: str) -> list[str]:
 
 def _warn_unseen(wiring: Wiring, name: str) -> None:
     whole = "/" in name and "*" not in name and ":" not in name
-    if whole and not wiring.ledger.knows(name):
+    if whole and not (wiring.ledger.knows(name) or wiring.ledger.acted(name)):
         screen.say(f"{name} has not been seen here yet")
 
 
@@ -290,7 +290,8 @@ def _show(wiring: Wiring, switch: Switch, alive: list[Lease], *, as_json: bool) 
     screen.out(f"reaches: {_reaches(wiring, switch)}")
     for one in alive:
         ends = rfc3339(one.ends_at)
-        screen.out(f"lives on: {one.id} of {one.principal} for {one.tool}, until {ends}")
+        holder = via(one.principal, one.actor)
+        screen.out(f"lives on: {one.id} of {holder} for {one.tool}, until {ends}")
     screen.out(f"undo: {undo}")
 
 

@@ -192,21 +192,35 @@ def _groups(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
 
 
 def _actor(act: object, issuer: Issuer, issuers: Sequence[Issuer]) -> str:
-    """Return the id of who acts for the principal (RFC 8693, 4.1)."""
-    if not isinstance(act, dict) or not act.keys() <= {"sub", "iss"}:
+    """Return the id of who acts for the principal now (RFC 8693, 4.1).
+
+    It is named as a principal of its issuer would be. Who acted before (an ``act`` in it) decides
+    nothing, nor does whatever else is said of it.
+    """
+    if not isinstance(act, dict):
+        raise AuthenticationError("the token's `act` is not an object", reason="actor_refused")
+    if not isinstance(act.get("act", {}), dict):
         raise AuthenticationError(
-            "the token's `act` is not an object of `sub` and `iss`", reason="actor_refused"
+            "the `act` in the token's `act` is not an object", reason="actor_refused"
         )
-    fault = text_fault(act.get("sub"))
-    if fault is not None:
-        raise AuthenticationError(f"the `sub` in the token's `act` {fault}", reason="actor_refused")
     iss = act.get("iss", issuer.issuer)
-    names = [one.name for one in issuers if one.issuer == iss]
-    if len(names) != 1:
+    found = [one for one in issuers if one.issuer == iss]
+    if len(found) != 1:
         raise AuthenticationError(
             "the issuer in the token's `act` is not configured", reason="actor_refused"
         )
-    return f"{names[0]}/{act['sub']}"
+    claim = found[0].subject_claim
+    if claim == "email" and act.get("email_verified") is not True:
+        raise AuthenticationError(
+            "the e-mail address in the token's `act` is not verified (`email_verified`)",
+            reason="actor_refused",
+        )
+    fault = text_fault(act.get(claim))
+    if fault is not None:
+        raise AuthenticationError(
+            f"the `{claim}` in the token's `act` {fault}", reason="actor_refused"
+        )
+    return f"{found[0].name}/{act[claim]}"
 
 
 def _authenticated_at(auth_time: Any, now: float) -> datetime | None:

@@ -224,6 +224,12 @@ class Spending(Store):
             query = "SELECT 1 FROM records WHERE json_extract(record, '$.principal') = ? LIMIT 1"
             return self.db.execute(query, (principal,)).fetchone() is not None
 
+    def acted(self, actor: str) -> bool:
+        """Say whether there is a lease that was taken through this actor."""
+        with self.reading():
+            query = "SELECT 1 FROM leases WHERE actor = ? LIMIT 1"
+            return self.db.execute(query, (actor,)).fetchone() is not None
+
     def _lease(self, lease_id: str) -> Lease | None:
         """Return the lease as it was written last."""
         query = f"SELECT {LEASE} FROM leases WHERE id = ?"  # noqa: S608 - our own names

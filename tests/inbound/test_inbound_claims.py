@@ -58,7 +58,7 @@ def judge(issuer: Issuer = OKTA, /, **more: object) -> Principal:
     } | more
     present = {name: value for name, value in claims.items() if value is not ABSENT}
     read = parse_object(json.dumps(present).encode())
-    return principal(read, issuer, [OKTA, OTHER], NOW)
+    return principal(read, issuer, [issuer, OTHER], NOW)
 
 
 def refusal(issuer: Issuer = OKTA, /, **more: object) -> str:
@@ -219,23 +219,55 @@ def test_an_actor() -> None:
     assert judge(act={"sub": "bot", "iss": OTHER.issuer}).actor == "other/bot"
 
 
+def test_only_the_outermost_actor_acts() -> None:
+    """Nested `act`: only the outermost is the current actor; who acted before decides nothing."""
+    before = {"sub": "a*", "iss": "https://unknown.test", "act": {"sub": "root"}}
+    assert judge(act={"sub": "bot", "act": before}).actor == "okta/bot"
+    assert judge(act={"sub": "bot", "act": {}, "client_id": "x", "exp": 1}).actor == "okta/bot"
+
+
+def test_an_actor_is_named_as_its_issuer_names_principals() -> None:
+    """The actor's id is the one that it has as a principal, so that a switch on it hits both."""
+    entra = replace(OKTA, subject_claim="oid")
+    assert judge(entra, oid="7f", act={"oid": "9c", "sub": "pairwise"}).actor == "okta/9c"
+    assert refusal(entra, oid="7f", act={"sub": "pairwise"}) == "actor_refused"
+
+
+@pytest.mark.parametrize("verified", [ABSENT, None, False, "true", 1])
+def test_an_actors_address_is_verified(verified: object) -> None:
+    """`email` as the subject needs `email_verified` to be true, of an actor too."""
+    issuer = replace(OKTA, subject_claim="email")
+    good = {"email": "a@a.test", "email_verified": True}
+    act = {"email": "bot@a.test", "email_verified": verified}
+    if verified is ABSENT:
+        del act["email_verified"]
+    assert refusal(issuer, **good, act=act) == "actor_refused"
+    assert judge(issuer, **good, act=act | {"email_verified": True}).actor == "okta/bot@a.test"
+
+
 @pytest.mark.parametrize(
     "act",
     [
         None,
         "bot",
+        True,
         {},
+        [],
         ["bot"],
+        [{"sub": "bot"}],
         {"iss": OTHER.issuer},
         {"sub": "bot", "iss": "https://unknown.test"},
         {"sub": "bot", "iss": None},
-        {"sub": "bot", "act": {"sub": "more"}},
-        {"sub": "bot", "client_id": "x"},
+        {"sub": "bot", "iss": ""},
+        {"sub": "bot", "iss": [OTHER.issuer]},
+        {"sub": "bot", "act": "more"},
+        {"sub": "bot", "act": None},
+        {"sub": "bot", "act": [{"sub": "more"}]},
         *({"sub": text} for text in (*BAD_TEXT, *NOT_TEXT)),
     ],
 )
 def test_other_actors_are_refused(act: object) -> None:
-    """An `act` holds a subject and at most a configured issuer; anything else is refused."""
+    """An actor is checked as strictly as a subject, and its issuer has to be configured."""
     assert refusal(act=act) == "actor_refused"
 
 

@@ -234,6 +234,14 @@ def test_what_a_principal_spent(ledger: SQLiteLedger, clock: FakeClock) -> None:
     assert ledger.spent("okta/alice", "aws", HOUR) == Usage(6, 0)
 
 
+def test_who_has_acted(ledger: SQLiteLedger) -> None:
+    """An actor is known through whom a lease was taken."""
+    issued(ledger, "L1", principal="okta/bob", actor="okta/alice")
+    assert ledger.acted("okta/alice")
+    assert not ledger.acted("okta/ali")
+    assert not ledger.acted("okta/bob")
+
+
 def test_how_well_a_counter_is_known(ledger: SQLiteLedger) -> None:
     """`allowance` (reserved only), `declared` (reported): of each lease that a counter holds."""
     issued(ledger, "L1")
