@@ -13,7 +13,6 @@ An error names claims, never their values.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -23,6 +22,8 @@ from agentauth_cli.model import Principal
 from agentauth_cli.secret import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from agentauth_cli.inbound.issuer import Issuer
 
 LEEWAY = 30
@@ -31,7 +32,6 @@ MAX_TEXT = 256
 
 _END_OF_TIME = 253_402_300_799  # the last second of the year 9999, which a datetime can hold
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SPECIAL = ("*", "?", "\\", "${")  # they mean something in policies and resources
 _SHOWN = 80
 
 
@@ -50,8 +50,11 @@ def text_fault(value: object) -> str | None:
         return f"is not 1 to {MAX_TEXT} characters long"
     if value != value.strip():
         return "begins or ends with a space"
-    if any(special in value for special in _SPECIAL):
+    # they mean something in policies and resources
+    if "*" in value or "?" in value or "\\" in value or "${" in value:
         return "holds *, ?, \\ or ${"
+    if value.isascii() and value.isprintable():
+        return None
     if any(unicodedata.category(char) in _CATEGORIES for char in value):
         return "holds an invisible character"
     if not unicodedata.is_normalized("NFC", value):
@@ -230,8 +233,8 @@ def _authenticated_at(auth_time: Any, now: float) -> datetime | None:
 
 
 def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return MappingProxyType({name: _frozen(one) for name, one in value.items()})
     if isinstance(value, list):
-        return tuple(_frozen(one) for one in value)
+        return tuple(map(_frozen, value))
     return value

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jwt.algorithms import AllowedKeys, AllowedPublicKeys
 
 RSA_BITS = 2048
+RSA_EXPONENT = 65537  # FIPS 186-5, 5.4: with 1 anybody signs, with 3 many have
 
 _RSA = frozenset({"RSA"})
 ALGORITHMS: Mapping[str, frozenset[str]] = MappingProxyType(
@@ -36,7 +37,7 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A public key. `form` is ``RSA`` or the curve, `bits` the size of an RSA key, else 0.
+    """A public key. `form` is ``RSA`` or the curve; `weakness` says why it is too weak, if it is.
 
     `algorithm` is the one that the issuer made it for, where it says so. `jwk` are the public
     members that it was made of.
@@ -44,7 +45,7 @@ class Key:
 
     kid: str | None
     form: str
-    bits: int
+    weakness: str | None
     algorithm: str | None
     public: AllowedPublicKeys = field(repr=False)
     jwk: Mapping[str, Any] = field(repr=False, hash=False)
@@ -71,7 +72,7 @@ def parse(jwk: object) -> Key | None:
     return Key(
         kid,
         form="RSA" if jwk["kty"] == "RSA" else jwk["crv"],
-        bits=getattr(public, "key_size", 0) if jwk["kty"] == "RSA" else 0,
+        weakness=_weakness(public),
         algorithm=algorithm,
         public=public,
         jwk={name: jwk[name] for name in _MEMBERS if name in jwk},
@@ -83,6 +84,19 @@ def _verifies(jwk: Mapping[str, Any]) -> bool:
         return False
     operations = jwk.get("key_ops", ["verify"])
     return isinstance(operations, list) and "verify" in operations
+
+
+def _weakness(public: AllowedPublicKeys) -> str | None:
+    """Return what is wrong with an RSA key that could be broken; other keys have no choice."""
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    if not isinstance(public, RSAPublicKey):
+        return None
+    if public.key_size < RSA_BITS:
+        return f"has fewer than {RSA_BITS} bits"
+    if public.public_numbers().e < RSA_EXPONENT:
+        return f"has an exponent under {RSA_EXPONENT}"
+    return None
 
 
 def _public(jwk: dict[str, Any]) -> AllowedPublicKeys | None:

@@ -16,16 +16,19 @@ Nothing of the token stands in an error but its issuer, key id, algorithm and ty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.claims import principal, shown
 from agentauth_cli.inbound.issuer import Issuer
-from agentauth_cli.inbound.jwk import ALGORITHMS, RSA_BITS
+from agentauth_cli.inbound.jwk import ALGORITHMS
 from agentauth_cli.inbound.strict_json import decode_base64url, parse_object
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from jwt.algorithms import Algorithm
 
     from agentauth_cli.inbound.jwk import Key
     from agentauth_cli.model import Principal
@@ -48,16 +51,22 @@ def verify(token: Secret, issuers: Sequence[Issuer], keys: Keys, now: datetime) 
     token of one of the issuers; what `keys` raises goes through.
     """
     text = token.reveal()
-    header, unverified = opened(text)
-    issuer = _issuer(unverified.get("iss"), issuers)
+    header, claims, signature = _parts(text)
+    issuer = _issuer(claims.get("iss"), issuers)
     algorithm = _algorithm(header.get("alg"), issuer)
     kid = _kid(header)
     key = _one_key(keys(issuer, kid), algorithm, kid)
-    return principal(_signed_claims(text, key, algorithm), issuer, issuers, now)
+    _check_signature(text, signature, key, algorithm)
+    return principal(claims, issuer, issuers, now)
 
 
 def opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return header and payload, of which nothing is believed yet. Raises AuthenticationError."""
+    header, payload, _ = _parts(text)
+    return header, payload
+
+
+def _parts(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
     if len(text) > MAX_TOKEN:
         raise AuthenticationError(
             f"the token is longer than {MAX_TOKEN} bytes", reason="token_too_large"
@@ -68,10 +77,10 @@ def opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
             "the token is not a signed JWT: it has not exactly three parts", reason="token_form"
         )
     try:
-        header, payload, _ = map(decode_base64url, parts)
+        header, payload, signature = map(decode_base64url, parts)
     except ValueError as error:
         raise AuthenticationError(f"the token {error}", reason="token_encoding") from None
-    return _object(header, "header"), _object(payload, "payload")
+    return _object(header, "header"), _object(payload, "payload"), signature
 
 
 def _object(content: bytes, part: str) -> dict[str, Any]:
@@ -145,21 +154,32 @@ def _one_key(found: Sequence[Key], algorithm: str, kid: str | None) -> Key:
         raise AuthenticationError(
             f"the issuer has more than one key{named} for {algorithm}", reason="key_ambiguous"
         )
-    if fitting[0].form == "RSA" and fitting[0].bits < RSA_BITS:
+    if fitting[0].weakness:
         raise AuthenticationError(
-            f"the issuer's RSA key{named} has fewer than {RSA_BITS} bits", reason="key_weak"
+            f"the issuer's RSA key{named} {fitting[0].weakness}", reason="key_weak"
         )
     return fitting[0]
 
 
-def _signed_claims(text: str, key: Key, algorithm: str) -> dict[str, Any]:
-    """Return the claims out of the very bytes that the signature covers."""
-    from jwt import PyJWS, PyJWTError
+def _check_signature(text: str, signature: bytes, key: Key, algorithm: str) -> None:
+    """Raise AuthenticationError unless the signature is the key's, over the parts as they came.
 
+    What was parsed are those parts: base64url that is canonical has one reading.
+    """
+    signed = text.rpartition(".")[0].encode("ascii")
     try:
-        payload = PyJWS([algorithm]).decode(text, key.public, [algorithm])
-    except (PyJWTError, TypeError, ValueError):
+        good = _verifying(algorithm).verify(signed, key.public, signature)
+    except (AttributeError, TypeError, ValueError):  # PyJWT's, of a key that is of another type
+        good = False
+    if not good:
         raise AuthenticationError(
             "the token's signature is not that of its issuer", reason="signature_invalid"
-        ) from None
-    return _object(payload, "payload")
+        )
+
+
+@cache
+def _verifying(algorithm: str) -> Algorithm:
+    """Return PyJWT's algorithm of this name: looking it up there makes all of them anew."""
+    from jwt.algorithms import get_default_algorithms
+
+    return get_default_algorithms()[algorithm]

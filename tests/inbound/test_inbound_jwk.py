@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agentauth_cli.inbound.jwk import ALGORITHMS, parse
-from support.issuer import Signer, ed448_signer, signer, weak_signer
+from support.issuer import Signer, ed448_signer, signer, small_exponent_signer, weak_signer
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,17 @@ def test_a_key_need_not_state_its_use(members: dict[str, object]) -> None:
     assert "x5c" not in key.jwk
 
 
-def test_a_weak_key_is_known_for_what_it_is() -> None:
-    """An RSA key knows its size, so that a weak one can be refused by that name."""
-    key = parse(weak_signer().jwk())
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (weak_signer(), "has fewer than 2048 bits"),
+        (small_exponent_signer(), "has an exponent under 65537"),
+        (signer("RS256"), None),
+        (signer("ES256"), None),
+    ],
+)
+def test_a_weak_key_is_known_for_what_it_is(made: Signer, why: str | None) -> None:
+    """An RSA key knows that it is weak, so that it can be refused by that name."""
+    key = parse(made.jwk())
     assert key is not None
-    assert key.bits == 1024
+    assert key.weakness == why

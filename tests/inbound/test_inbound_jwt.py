@@ -1,17 +1,13 @@
-"""Tokens: what is believed, and the reason for each refusal."""
+"""Tokens: what is believed, and the reason for each refusal; attacks are in test_jwt_attacks_*."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +16,7 @@ from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
 from agentauth_cli.inbound.jwt import verify
 from agentauth_cli.secret import Secret
-from support.issuer import Signer, base64url, ed448_signer, signer, weak_signer
+from support.issuer import Signer, base64url, ed448_signer, signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,14 +96,6 @@ def test_the_types_of_a_token(typ: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "typ", ["", "JOSE", "dpop+jwt", "logout+jwt", "application/jwt", "id_token", 1, None, ["JWT"]]
-)
-def test_other_types_are_refused(typ: object) -> None:
-    """A token that was made for something else is not one of ours."""
-    assert refusal(RSA.token(claims(), RSA.header(typ=typ))) == "typ_refused"
-
-
-@pytest.mark.parametrize(
     "token",
     ["", "a", "a.b", ".", "...", "a.b.c.d", "a.b.c.d.e", RSA.token(claims()) + ".", " "],
 )
@@ -131,14 +119,6 @@ def test_canonical_base64url(part: int, spoilt: str) -> None:
     parts[part] = spoilt.format(parts[part])
     if refusal(".".join(parts)) != "token_encoding":
         assert spoilt == "{}A"  # one more character may be canonical; then it is refused later
-
-
-def test_bits_that_stand_for_nothing_are_refused() -> None:
-    """The same signature in another spelling is another token, and refused."""
-    head, payload, mark = EC.token(claims()).split(".")
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    other = mark[:-1] + alphabet[alphabet.index(mark[-1]) + 1]
-    assert refusal(f"{head}.{payload}.{other}") == "token_encoding"
 
 
 @pytest.mark.parametrize(
@@ -190,93 +170,10 @@ def test_an_issuer_is_shown_escaped_and_cut() -> None:
     assert len(caught.value.message) < 150
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", "", None, 0, ["RS256"], "rs256"])
-@pytest.mark.parametrize("signature", ["", "AAAA"])
-def test_an_unsigned_token_is_refused(alg: object, signature: str) -> None:
-    """`none`, in any spelling, with or without a signature, is no algorithm."""
-    head, payload, _ = RSA.token(claims(), RSA.header(alg=alg)).split(".")
-    assert refusal(f"{head}.{payload}.{signature}") == "algorithm_refused"
-
-
-def test_a_header_without_an_algorithm_is_refused() -> None:
-    """A header must say its algorithm, so that the issuer's list can be asked."""
-    assert refusal(RSA.token(claims(), {"kid": "k1"})) == "algorithm_refused"
-
-
-def public_forms() -> list[bytes]:
-    """Return the public key in every form that it can be mistaken for a secret in."""
-    public = RSA.private.public_key()
-    info = PublicFormat.SubjectPublicKeyInfo
-    return [
-        public.public_bytes(Encoding.PEM, info),
-        public.public_bytes(Encoding.PEM, info).rstrip(),
-        public.public_bytes(Encoding.DER, info),
-        public.public_bytes(Encoding.PEM, PublicFormat.PKCS1),
-        public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
-        json.dumps(RSA.jwk()).encode(),
-        RSA.jwk()["n"].encode(),
-        b"",
-    ]
-
-
-@pytest.mark.parametrize("secret", public_forms())
-@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
-def test_a_public_key_is_no_secret(secret: bytes, alg: str) -> None:
-    """Its own algorithm list (asymmetric only), never the header's word."""
-    signed = f"{base64url(json.dumps(RSA.header(alg=alg)).encode())}." + base64url(
-        json.dumps(claims()).encode()
-    )
-    hashing = getattr(hashlib, f"sha{alg[2:]}")
-    token = f"{signed}.{base64url(hmac.new(secret, signed.encode(), hashing).digest())}"
-    assert refusal(token) == "algorithm_refused"
-    # Not even where a configuration lists it.
-    assert refusal(token, replace(OKTA, algorithms=("RS256", alg))) == "algorithm_refused"
-
-
 def test_an_algorithm_that_the_issuer_does_not_use_is_refused() -> None:
     """The issuer's own algorithm list decides."""
     made = signer("PS256")
     assert refusal(made.token(claims()), keys=keys_of(made.jwk())) == "algorithm_refused"
-
-
-def test_another_algorithm_of_the_same_key_is_refused() -> None:
-    """A signature is judged by the algorithm of its header alone."""
-    issuer = replace(OKTA, algorithms=("RS256", "PS256"))
-    assert refusal(RSA.token(claims(), RSA.header(alg="PS256")), issuer) == "signature_invalid"
-
-
-@pytest.mark.parametrize("kid", [None, 1, True, ["k1"], {"k": 1}])
-def test_the_key_id_is_a_string(kid: object) -> None:
-    """`kid` is a string, or absent."""
-    assert refusal(RSA.token(claims(), RSA.header(kid=kid))) == "kid_form"
-
-
-@pytest.mark.parametrize("kid", ["", "k2", "../k1", "K1", "k1\x00"])
-def test_an_unknown_key_id_is_refused(kid: str) -> None:
-    """A token names its key exactly."""
-    assert refusal(RSA.token(claims(), RSA.header(kid=kid))) == "key_unknown"
-
-
-@pytest.mark.parametrize("crit", [[], ["b64"], ["exp"], None, "exp"])
-def test_critical_extensions_are_refused(crit: object) -> None:
-    """`crit` is refused, whatever it lists."""
-    assert refusal(RSA.token(claims(), RSA.header(crit=crit))) == "crit_refused"
-
-
-@pytest.mark.parametrize("b64", [True, False, None])
-def test_unencoded_payloads_are_refused(b64: object) -> None:
-    """`b64` is refused."""
-    assert refusal(RSA.token(claims(), RSA.header(b64=b64))) == "b64_refused"
-
-
-@pytest.mark.parametrize("member", ["jwk", "jku", "x5u", "x5c"])
-def test_keys_that_a_token_brings_are_ignored(member: str) -> None:
-    """`jku`, `x5u`, `jwk`, `x5c` are ignored: the issuer's keys alone count."""
-    stranger = signer("RS256", number=1)
-    brought = {"jwk": stranger.jwk(), "x5c": [RSA.jwk()["n"]]}.get(member, "https://evil.test/keys")
-    header = RSA.header(**{member: brought})
-    assert refusal(stranger.token(claims(), header)) == "signature_invalid"
-    assert judge(RSA.token(claims(), header)).id
 
 
 def test_a_token_without_key_id() -> None:
@@ -297,68 +194,10 @@ def test_one_key_id_twice() -> None:
     assert refusal(RSA.token(claims()), keys=twice) == "key_ambiguous"
 
 
-@pytest.mark.parametrize(
-    ("made", "jwk"),
-    [
-        (RSA, signer("ES256").jwk()),
-        (RSA, signer("EdDSA").jwk()),
-        (RSA, RSA.jwk(alg="RS512")),
-        (signer("ES256"), RSA.jwk()),
-        (signer("ES256"), signer("ES384").jwk()),
-        (signer("EdDSA"), signer("ES256").jwk()),
-    ],
-)
-def test_a_key_of_another_type_is_refused(made: Signer, jwk: dict[str, Any]) -> None:
-    """The key's type and curve fit the algorithm."""
-    assert refusal(made.token(claims()), keys=keys_of(jwk)) == "key_unfit"
-
-
-def test_a_weak_key_is_refused() -> None:
-    """RSA keys have at least 2,048 bits."""
-    weak = weak_signer()
-    assert refusal(weak.token(claims()), keys=keys_of(weak.jwk())) == "key_weak"
-
-
 def test_a_symmetric_key_of_the_issuer_is_no_key() -> None:
     """A symmetric key in a key set is passed over."""
     keys = keys_of({"kty": "oct", "kid": "k1", "k": base64url(b"s" * 32)})
     assert refusal(RSA.token(claims()), keys=keys) == "key_unknown"
-
-
-def test_the_key_of_another_issuer_is_refused() -> None:
-    """A key vouches for its own issuer alone, also where two issuers use one key id."""
-    stranger = signer("RS256", number=1)
-    other = Issuer("other", "https://other.test", "agentauth")
-    sets = {"okta": keys_of(RSA.jwk()), "other": keys_of(stranger.jwk())}
-
-    def keys(issuer: Issuer, kid: str | None) -> Sequence[Key]:
-        return sets[issuer.name](issuer, kid)
-
-    token = stranger.token(claims())
-    with pytest.raises(AuthenticationError) as caught:
-        verify(Secret(token), [OKTA, other], keys, NOW)
-    assert caught.value.reason == "signature_invalid"
-
-
-@pytest.mark.parametrize("made", [RSA, EC, signer("EdDSA")])
-def test_empty_and_foreign_signatures_are_refused(made: Signer) -> None:
-    """A signature of no length, of zeros, or over something else is none."""
-    keys = keys_of(made.jwk())
-    head, payload, _ = made.token(claims()).split(".")
-    short = base64url(made.signature(f"{head}.{payload}".encode())[:-1])
-    zeros = base64url(bytes(64))
-    other = made.token(claims(sub="root")).split(".")[2]
-    for bad in ("", zeros, other, short):
-        assert refusal(f"{head}.{payload}.{bad}", keys=keys) == "signature_invalid"
-
-
-def test_a_der_signature_is_refused() -> None:
-    """An ECDSA signature is the two numbers of RFC 7518, not their DER form."""
-    head, payload, _ = EC.token(claims()).split(".")
-    raw = EC.signature(f"{head}.{payload}".encode())
-    numbers = (int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-    der = base64url(encode_dss_signature(*numbers))
-    assert refusal(f"{head}.{payload}.{der}") == "signature_invalid"
 
 
 GOOD = EC.token(claims())

@@ -110,6 +110,12 @@ def weak_signer() -> Signer:
 
 
 @cache
+def small_exponent_signer() -> Signer:
+    """Return an RSA signer of 2,048 bits with the exponent 3."""
+    return Signer("RS256", rsa.generate_private_key(3, 2048))
+
+
+@cache
 def ed448_signer() -> Signer:
     """Return a signer on the curve Ed448."""
     return Signer("EdDSA", ed448.Ed448PrivateKey.generate())
