@@ -57,6 +57,7 @@ lock: .venv/.ready
 bench: .venv/.ready .venv-run/.ready
 	@$(BIN)/python tests/bench/start.py .venv-run/bin
 	@$(BIN)/python tests/bench/policy.py .venv-run/bin
+	@$(BIN)/python tests/bench/verify.py
 
 # what takes minutes: the evaluator against the plain one on two million questions
 soak: .venv/.ready

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.cloud import ROLE
-from support.issuer import IssuerServer, signer
+from support.issuer import DISCOVERY, KEYS, IssuerServer, signer
 
 if TYPE_CHECKING:
     from support.station import Station
@@ -141,3 +141,21 @@ def test_an_issuer_with_a_preset_works_as_one_written_out(here: Station) -> None
         done = here.run("whoami", AGENTAUTH_TOKEN=other)
     assert done.returncode == 4
     assert "algorithm" in done.stderr
+
+
+def test_unknown_keys_refetch_once_for_all_processes(here: Station) -> None:
+    """One refetch a minute for unknown kids over all processes; known keys go on serving."""
+    key, unknown = signer("ES256"), signer("ES256", "k9")
+    with IssuerServer(key.jwk()) as issuer:
+        configured(here, issuer.url)
+        flood = unknown.token(claims(issuer.url))
+        running = [here.start("whoami", AGENTAUTH_TOKEN=flood) for _ in range(6)]
+        said = [one.communicate()[1].decode() for one in running]
+        assert [one.returncode for one in running] == [4] * 6
+        assert all('the issuer has no key "k9"' in one for one in said)
+        assert issuer.requests == {DISCOVERY: 1, KEYS: 1}
+        good = key.token(claims(issuer.url))
+        assert here.run("whoami", AGENTAUTH_TOKEN=good).returncode == 0
+        issuer.die()
+        assert here.run("whoami", AGENTAUTH_TOKEN=good).returncode == 0
+        assert here.run("whoami", AGENTAUTH_TOKEN=flood).returncode == 4

@@ -1,0 +1,85 @@
+"""What verifying one token costs once everything is loaded, as a ratio to the bare signature check.
+
+The bare check is the one call of `cryptography`; beside it what PyJWT needs by itself, which looks at
+less. The keys are at hand, as between two requests of one process.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+import time
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from agentauth_cli.inbound.issuer import Issuer
+from agentauth_cli.inbound.jwk import parse
+from agentauth_cli.inbound.jwt import verify
+from agentauth_cli.secret import Secret
+from support.issuer import signer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ROUNDS = 25
+CALLS = 200
+ISS = "https://login.example.test"
+ISSUER = Issuer("okta", ISS, "agentauth")
+
+
+def bare(algorithm: str, public: Any, token: str) -> Callable[[], object]:
+    """Return the signature check alone, everything for it made ready."""
+    signed, _, mark = token.rpartition(".")
+    message, raw = signed.encode(), base64.urlsafe_b64decode(f"{mark}==")
+    if algorithm == "RS256":
+        return partial(public.verify, raw, message, padding.PKCS1v15(), SHA256())
+    if algorithm == "ES256":
+        r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+        return partial(public.verify, encode_dss_signature(r, s), message, ec.ECDSA(SHA256()))
+    return partial(public.verify, raw, message)
+
+
+def microseconds(call: Callable[[], object]) -> float:
+    """Return what a call takes, averaged over a round."""
+    began = time.perf_counter()
+    for _ in range(CALLS):
+        call()
+    return (time.perf_counter() - began) / CALLS * 1_000_000
+
+
+def main() -> None:
+    """Time the checks in turn, round by round, and print the best of each and the ratios."""
+    now = datetime.now(UTC)
+    issued = int(now.timestamp())
+    claims = {"iss": ISS, "aud": "agentauth", "sub": "alice", "iat": issued, "exp": issued + 3600}
+    for algorithm in ("RS256", "ES256", "EdDSA"):
+        made = signer(algorithm)
+        key, token = parse(made.jwk()), made.token(claims)
+        assert key is not None
+        calls: dict[str, Callable[[], object]] = {
+            "bare": bare(algorithm, key.public, token),
+            "PyJWT": partial(
+                jwt.decode, token, key.public, [algorithm], audience="agentauth", issuer=ISS
+            ),
+            "verify": partial(verify, Secret(token), (ISSUER,), lambda *_, key=key: (key,), now),
+        }
+        best = dict.fromkeys(calls, float("inf"))
+        for _ in range(ROUNDS):
+            for name, call in calls.items():
+                best[name] = min(best[name], microseconds(call))
+        ratio = best["verify"] / best["bare"]
+        said = "  ".join(f"{name} {took:6.1f} µs" for name, took in best.items())
+        print(f"verify {algorithm:6} {said}  {ratio:4.2f} x bare")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
