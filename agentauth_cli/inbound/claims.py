@@ -69,8 +69,9 @@ def principal(
 
     Raises AuthenticationError, with a reason of the table above.
     """
+    seconds = now.timestamp()
     check_audience(claims.get("aud"), issuer.audience)
-    expires_at = _expiry(claims, now.timestamp())
+    expires_at = _expiry(claims, seconds)
     _check_conditions(claims, issuer)
     subject = _text(claims, issuer.subject_claim, "subject_refused")
     return Principal(
@@ -82,7 +83,7 @@ def principal(
         auth="jwt",
         groups=_groups(claims, issuer),
         claims=_frozen(claims),
-        authenticated_at=_authenticated_at(claims.get("auth_time"), now.timestamp()),
+        authenticated_at=_authenticated_at(claims.get("auth_time"), seconds),
         expires_at=expires_at,
         actor=_actor(claims["act"], issuer, issuers) if "act" in claims else None,
     )

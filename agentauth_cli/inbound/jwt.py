@@ -142,10 +142,12 @@ def _one_key(found: Sequence[Key], algorithm: str, kid: str | None) -> Key:
     Of several that fit none is tried: which of them decides would be chance (a set that holds one
     key id twice, or a token without one).
     """
+    fitting = [key for key in found if key.fits(algorithm)]
+    if len(fitting) == 1 and not fitting[0].weakness:
+        return fitting[0]
     named = "" if kid is None else f" {shown(kid)}"
     if not found:
         raise AuthenticationError(f"the issuer has no key{named}", reason="key_unknown")
-    fitting = [key for key in found if key.fits(algorithm)]
     if not fitting:
         raise AuthenticationError(
             f"the issuer's key{named} is not one for {algorithm}", reason="key_unfit"
@@ -154,11 +156,9 @@ def _one_key(found: Sequence[Key], algorithm: str, kid: str | None) -> Key:
         raise AuthenticationError(
             f"the issuer has more than one key{named} for {algorithm}", reason="key_ambiguous"
         )
-    if fitting[0].weakness:
-        raise AuthenticationError(
-            f"the issuer's RSA key{named} {fitting[0].weakness}", reason="key_weak"
-        )
-    return fitting[0]
+    raise AuthenticationError(
+        f"the issuer's RSA key{named} {fitting[0].weakness}", reason="key_weak"
+    )
 
 
 def _check_signature(text: str, signature: bytes, key: Key, algorithm: str) -> None:

@@ -150,13 +150,11 @@ PUBLIC: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "https://token.actions.githubusercontent.com/": (
             *_GITHUB,
-            *("repository_owner", "repository", "enterprise", "sub"),
+            *("repository_owner", "repository", "enterprise"),
         ),
         "https://gitlab.com/": (*_GITLAB, "namespace_path", "project_path", "sub"),
         "https://accounts.google.com/": ("hd", "sub", "email"),
-        "https://agent.buildkite.com/": (
-            *("organization_slug", "organization_id", "pipeline_id", "sub"),
-        ),
+        "https://agent.buildkite.com/": (*("organization_slug", "organization_id", "pipeline_id"),),
         "https://oidc.circleci.com/": (*_CIRCLECI, "sub"),
         "https://login.microsoftonline.com/common/": _ENTRA,
         "https://login.microsoftonline.com/organizations/": _ENTRA,
@@ -168,7 +166,7 @@ PUBLIC: Mapping[str, tuple[str, ...]] = MappingProxyType(
 claims that tell one's own from all others, the best one first.
 
 A branch, an environment or a reusable workflow is not among them: anybody can have one of that
-name, or call it.
+name, or call it. Nor is a subject whose form a repository's owner or the job itself can choose.
 """
 
 MUTABLE = frozenset({"email", "preferred_username", "unique_name", "upn", "name"})

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from support.cloud import ROLE
-from support.issuer import signer
+from support.issuer import IssuerServer, signer
 from support.station import station
 from support.sts_server import StsServer
 
@@ -40,6 +41,18 @@ def federate(here: Station) -> None:
     here.write("config.toml", config.replace('source = "profile:source"', keyless))
 
 
+def present(here: Station, issuer: IssuerServer) -> Station:
+    """Return the station with a token in its environment, of an issuer whose keys get cached."""
+    here.write(
+        "config.toml",
+        (here.folder / "config" / "config.toml").read_text()
+        + f'\n[inbound.issuers.corp]\nissuer = "{issuer.url}"\naudience = "agentauth"\n',
+    )
+    ends = int(time.time()) + 3600
+    claims = {"iss": issuer.url, "aud": "agentauth", "sub": "alice", "exp": ends}
+    return replace(here, environ={**here.environ, "AGENTAUTH_TOKEN": signer("ES256").token(claims)})
+
+
 def once(command: list[str], environ: Mapping[str, str]) -> float:
     """Return the seconds that a command takes; it has to succeed."""
     began = time.perf_counter()
@@ -49,15 +62,21 @@ def once(command: list[str], environ: Mapping[str, str]) -> float:
 
 def main() -> None:
     """Time each command in turn, round by round, and print medians and ratios."""
-    with tempfile.TemporaryDirectory() as folder, StsServer() as sts:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        StsServer() as sts,
+        IssuerServer(signer("ES256").jwk()) as issuer,
+    ):
         here = station(Path(folder) / "key", sts.url, sts.source)
         keyless = station(Path(folder) / "token", sts.url, sts.source)
         federate(keyless)
+        shown = present(station(Path(folder) / "shown", sts.url, sts.source), issuer)
         program = str(BIN / "agentauth")
         commands = {
             "python -c pass": (here, [str(BIN / "python"), "-c", "pass"]),
             "agentauth version": (here, [program, "version"]),
             "agentauth whoami": (here, [program, "whoami"]),
+            "  by a token": (shown, [program, "whoami"]),
             "agentauth check": (here, [program, "check", ROLE]),
             "agentauth vend": (here, [program, "vend", ROLE]),
             "  by web identity": (keyless, [program, "vend", ROLE]),

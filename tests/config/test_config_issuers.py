@@ -233,6 +233,13 @@ def test_what_anybody_can_have_too_is_no_requirement(require: dict[str, str]) ->
     }
 
 
+@pytest.mark.parametrize("name", ["github-actions", "buildkite"])
+def test_a_subject_of_free_form_is_no_requirement(name: str) -> None:
+    """A job can have its subject made of what anybody's job can have too."""
+    (said,) = wrong(preset=name, require={"sub": "environment:prod"})
+    assert said.startswith("require: anybody can have a token of this issuer: one of these")
+
+
 @pytest.mark.parametrize("issuer", ["https://gitlab.company.com", "https://gitlab.com.acme.dev"])
 def test_an_issuer_of_ones_own_needs_none(issuer: str) -> None:
     """A host whose name only begins like a public one's is not public."""
