@@ -39,12 +39,14 @@ _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 class Key:
     """A public key. `form` is ``RSA`` or the curve; `weakness` says why it is too weak, if it is.
 
-    `algorithm` is the one that the issuer made it for, where it says so. `jwk` are the public
-    members that it was made of.
+    `length` is that of its signatures in bytes, for RSA: OpenSSL takes PSS ones that are shorter by
+    their leading zeros, which RFC 8017, 8.1.2, does not. `algorithm` is the one that the issuer
+    made it for, where it says so. `jwk` are the public members that it was made of.
     """
 
     kid: str | None
     form: str
+    length: int | None
     weakness: str | None
     algorithm: str | None
     public: AllowedPublicKeys = field(repr=False)
@@ -72,6 +74,7 @@ def parse(jwk: object) -> Key | None:
     return Key(
         kid,
         form="RSA" if jwk["kty"] == "RSA" else jwk["crv"],
+        length=_length(public),
         weakness=_weakness(public),
         algorithm=algorithm,
         public=public,
@@ -84,6 +87,12 @@ def _verifies(jwk: Mapping[str, Any]) -> bool:
         return False
     operations = jwk.get("key_ops", ["verify"])
     return isinstance(operations, list) and "verify" in operations
+
+
+def _length(public: AllowedPublicKeys) -> int | None:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+    return (public.key_size + 7) // 8 if isinstance(public, RSAPublicKey) else None
 
 
 def _weakness(public: AllowedPublicKeys) -> str | None:

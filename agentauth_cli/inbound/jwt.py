@@ -168,7 +168,9 @@ def _check_signature(text: str, signature: bytes, key: Key, algorithm: str) -> N
     """
     signed = text.rpartition(".")[0].encode("ascii")
     try:
-        good = _verifying(algorithm).verify(signed, key.public, signature)
+        good = key.length in (None, len(signature)) and _verifying(algorithm).verify(
+            signed, key.public, signature
+        )
     except (AttributeError, TypeError, ValueError):  # PyJWT's, of a key that is of another type
         good = False
     if not good:

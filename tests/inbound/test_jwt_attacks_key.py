@@ -326,7 +326,7 @@ def test_an_ed25519_key_of_another_curve(crv: str) -> None:
 def test_a_key_that_is_not_what_it_says(form: str, public: Signer) -> None:
     """Where PyJWT is handed a key of another type after all, no exception of a library gets out."""
     made = {"RSA": RSA, "P-256": EC, "Ed25519": ED}[form]
-    key = Key("k1", form, None, None, public.private.public_key(), {})
+    key = Key("k1", form, None, None, None, public.private.public_key(), {})
     if public is made:
         return
     with pytest.raises(AuthenticationError) as caught:

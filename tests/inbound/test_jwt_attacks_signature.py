@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from agentauth_cli.inbound.strict_json import decode_base64url
 from support.attacks import (
     BY_NAME,
     EC,
@@ -219,6 +220,19 @@ def test_numbers_that_are_no_rsa_signature(form: str) -> None:
         "n - s": (n - s).to_bytes(256, "big"),
     }[form]
     assert verdict(resigned(good, bad), RSA.jwk()) == "signature_invalid"
+
+
+@pytest.mark.parametrize("made", [RSA, signer("PS256")], ids=["RS256", "PS256"])
+def test_leading_zeros_belong_to_an_rsa_signature(made: Signer) -> None:
+    """A signature is as long as n (RFC 8017, 8.1.2): OpenSSL takes a PSS one without its zeros."""
+    for attempt in range(5000):
+        good = made.token(claims(attempt=attempt))
+        mark = decode_base64url(good.rpartition(".")[2])
+        if mark[0] == 0:
+            break
+    assert verdict(good, made.jwk()) == "accepted"
+    assert verdict(resigned(good, mark[1:]), made.jwk()) == "signature_invalid"
+    assert verdict(resigned(good, b"\x00" + mark), made.jwk()) == "signature_invalid"
 
 
 FORGED = {
