@@ -144,6 +144,15 @@ def test_not_even_a_configuration_lets_them_in(alg: str) -> None:
     assert caught.value.reason == "algorithm_refused"
 
 
+@pytest.mark.parametrize("made", SIGNERS[1:], ids=BY_NAME[1:])
+def test_an_algorithm_that_the_issuer_does_not_use(made: Signer) -> None:
+    """The issuer's list decides (RFC 8725, 3.1), though key and signature are its own."""
+    issuer = replace(ISSUER, algorithms=("RS256",))
+    with pytest.raises(AuthenticationError) as caught:
+        judge(made.token(claims()), keys(made.jwk()), issuer)
+    assert caught.value.reason == "algorithm_refused"
+
+
 @pytest.mark.parametrize("alg", ["RS384", "RS512", "PS256", "PS384", "PS512"])
 def test_another_algorithm_of_the_same_key(alg: str) -> None:
     """A signature is that of one algorithm: its header cannot name another one of the key."""

@@ -285,6 +285,15 @@ def test_a_requirement_that_is_not_met(owner: object) -> None:
     assert caught.value.reason == "requirement_unmet"
 
 
+@pytest.mark.parametrize("claim", [4.5, ["42"], {"a": 1}, None])
+def test_a_requirement_is_no_comparison_of_texts(claim: object) -> None:
+    """What only prints as the value that is required is another value."""
+    issuer = replace(ISSUER, require={"owner": str(claim)})
+    with pytest.raises(AuthenticationError) as caught:
+        judge(ED.token(claims(owner=claim)), SOURCE, issuer)
+    assert caught.value.reason == "requirement_unmet"
+
+
 @pytest.mark.parametrize("made", [RSA, EC, ED], ids=["RSA", "EC", "ED"])
 def test_a_token_of_another_purpose(made: Signer) -> None:
     """An ID token of a login, which names the client, is none for us (RFC 8725, 2.8)."""

@@ -194,6 +194,13 @@ def test_one_id_for_two_keys(own: Signer, stranger: Signer) -> None:
         assert verdict(unnamed, own.jwk(), stranger.jwk(kid="k2")) == "key_ambiguous"
 
 
+@pytest.mark.parametrize("made", [RSA, EC, ED], ids=["RSA", "EC", "ED"])
+def test_a_private_key_that_its_issuer_published(made: Signer) -> None:
+    """Whoever published a private key has lost it: everybody can sign with it."""
+    assert verdict(made.token(claims()), made.private_jwk()) == "key_unknown"
+    assert verdict(made.token(claims()), made.jwk(d="AAAA")) == "key_unknown"
+
+
 def rsa_jwk(n: int, e: int) -> dict[str, object]:
     """Return an RSA key of these numbers."""
     return {"kty": "RSA", "kid": "k1", "n": number(n), "e": number(e)}
