@@ -257,7 +257,7 @@ def test_a_policy_that_does_not_load_is_told_before_anybody_is_asked(world: Worl
     """Where several hold, the first of 2, 3, 4, … is given."""
 
     def broken() -> Policy:
-        raise ConfigError("policy.toml:1: not TOML")
+        raise ConfigError("policy.toml:1:1: not TOML")
 
     def refuse() -> Principal:
         raise AuthenticationError("no")
@@ -318,7 +318,7 @@ def test_a_switch_file_that_cannot_be_read_stops_everything(world: World) -> Non
     """A file that cannot be read or parsed stops everything (exit 6)."""
 
     def broken() -> Sequence[Switch]:
-        raise SwitchFileError("killswitch.toml:1: not TOML")
+        raise SwitchFileError("killswitch.toml:1:1: not TOML")
 
     world.change(switches=broken)
     assert world.refused(SwitchFileError).exit_code == 6

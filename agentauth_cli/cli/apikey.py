@@ -72,7 +72,7 @@ def declare(app: typer.Typer) -> None:
         wiring = Wiring(say=screen.say)
         given = CreateInput(
             name=_parsed("NAME", apikeys.subject, name),
-            kind=_parsed("--kind", values.choice(*KINDS), kind),
+            kind=_parsed("--kind", values.Choice(*KINDS), kind),
             groups=tuple(_parsed("--group", apikeys.group, one) for one in groups or ()),
             seconds=_parsed("--expires", values.duration, expires),
             store=store,

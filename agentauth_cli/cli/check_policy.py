@@ -16,7 +16,7 @@ from agentauth_cli.policy.cases import NO_TOOL, with_name
 from agentauth_cli.policy.decide import decide, evaluate
 from agentauth_cli.policy.narrow import canonical, narrow, questions
 from agentauth_cli.policy.request import moment, question
-from agentauth_cli.tables.values import choice
+from agentauth_cli.tables.values import Choice
 from agentauth_cli.terms import AUTHS, KINDS
 from agentauth_cli.vending import identify
 
@@ -72,8 +72,8 @@ class Other:
         """Return the principal, None for whoever calls. Raises UsageError."""
         if self.principal is None:
             return None
-        kind: Any = _parsed("--kind", choice(*KINDS), self.kind) or "user"
-        auth: Any = _parsed("--auth", choice(*AUTHS), self.auth) or "jwt"
+        kind: Any = _parsed("--kind", Choice(*KINDS), self.kind) or "user"
+        auth: Any = _parsed("--auth", Choice(*AUTHS), self.auth) or "jwt"
         principal = Principal(
             self.principal, "", kind=kind, auth=auth, groups=self.groups, claims=self._claims()
         )

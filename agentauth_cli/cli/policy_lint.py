@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from agentauth_cli.tables.shape import Problem
     from agentauth_cli.wiring import Wiring
 
-Placed = tuple[Finding, int]
-"""A warning and its line."""
+Placed = tuple[Finding, tuple[int, int]]
+"""A warning, its line and column."""
 
 
 def work(wiring: Wiring, paths: list[Path], *, as_json: bool) -> int:
@@ -34,14 +34,15 @@ def work(wiring: Wiring, paths: list[Path], *, as_json: bool) -> int:
     warned = _warnings(wiring, paths)
     if as_json:
         errors = [_shape(one) for one in problems]
-        told = [_warning_shape(one, line) for one, line in warned]
+        told = [_warning_shape(one, *place) for one, place in warned]
         screen.out_json({"digest": digest, "errors": errors, "warnings": told})
     else:
         for one in problems:
             screen.out(str(one))
-        for warning, line in warned:
+        for warning, (line, column) in warned:
             of = f" in {warning.rule!r}" if warning.rule else ""
-            screen.out(f"{warning.file}:{line}: warning: {warning.name}{of}: {warning.message}")
+            what = f"warning: {warning.name}{of}: {warning.message}"
+            screen.out(f"{warning.file}:{line}:{column}: {what}")
         if not problems:
             screen.out(f"ok: policy {digest[:12]}")
     return ConfigError.exit_code if problems else 0
@@ -51,7 +52,7 @@ def _warnings(wiring: Wiring, paths: Sequence[Path]) -> list[Placed]:
     """Return all warnings; of a policy that does not load there are none but hidden files."""
     try:
         hidden = hidden_files(paths) if paths else wiring.configuration.hidden_policies()
-        placed = [(Finding("hidden-file", one, (), "", "is passed over"), 1) for one in hidden]
+        placed = [(Finding("hidden-file", one, (), "", "is passed over"), (1, 1)) for one in hidden]
     except ConfigError:
         return []
     try:
@@ -72,20 +73,21 @@ def _known(wiring: Wiring) -> tuple[list[str], dict[str, str]]:
 
 
 def _placed(found: list[Finding], files: Files) -> list[Placed]:
-    """Return the warnings with their lines, in the order of the files."""
+    """Return the warnings with their places, in the order of the files."""
     placed: list[Placed] = []
     for file, content in files:
         mine = [one for one in found if one.file == file]
-        lines = Document(file, content).lines([one.at for one in mine])
-        placed += sorted(zip(mine, lines, strict=True), key=lambda one: one[1])
+        places = Document(file, content).places([one.at for one in mine])
+        placed += sorted(zip(mine, places, strict=True), key=lambda one: one[1])
     return placed
 
 
-def _warning_shape(one: Finding, line: int) -> dict[str, object]:
+def _warning_shape(one: Finding, line: int, column: int) -> dict[str, object]:
     return {
         "name": one.name,
         "file": one.file,
         "line": line,
+        "column": column,
         "rule": one.rule,
         "message": one.message,
     }

@@ -85,9 +85,9 @@ def _show(
     failed = [one for one in results if not one.passed]
     for file in dict.fromkeys(one.case.file for one in failed):
         mine = [one for one in failed if one.case.file == file]
-        lines = Document(file, files[file]).lines([("test", one.case.index) for one in mine])
-        for one, line in zip(mine, lines, strict=True):
-            screen.out(f"{file}:{line}: {one.case.name}: {one.message}")
+        places = Document(file, files[file]).places([("test", one.case.index) for one in mine])
+        for one, (line, column) in zip(mine, places, strict=True):
+            screen.out(f"{file}:{line}:{column}: {one.case.name}: {one.message}")
     if left and counts:
         rows = [(rule, str(count)) for rule, count in counts.items()]
         screen.columns([("RULE", "TESTS"), *rows])

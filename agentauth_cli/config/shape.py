@@ -16,56 +16,62 @@ from agentauth_cli.terms import KINDS, RESERVED_ISSUERS, is_issuer
 from agentauth_cli.transport import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Final
 
     from agentauth_cli.policy.matching import Template
 
+SOURCES = ("ambient", "web_identity")
+PROFILE = "profile:"
 PROVIDER_VARIABLES = ("project_id", "account_id", "project", "namespace")
+LEDGERS = ("sqlite", "ephemeral")
+POSTGRESQL = "postgresql://"
+MAX_UID = 2**32 - 2
 ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA"),
 )
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}", re.ASCII)
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,512}")
 _ROLE_TEMPLATE = re.compile(
     r"arn:aws[a-z-]*:iam::(?:[0-9]{12}|\{account_id\}):role/"
-    r"(?:[\w+=,.@/-]|\{tool_name\}|\{account_id\}){1,512}",
-    re.ASCII,
+    r"(?:[A-Za-z0-9_+=,.@/-]|\{tool_name\}|\{account_id\}){1,512}"
 )
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
 _PERMISSION = re.compile(r"[A-Za-z0-9.:/*_-]{1,256}")
-_ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?(/[^\s?#]*)?")
+ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?(/[^\s?#]*)?")
 
 
-def _form(form: re.Pattern[str], expected: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not form.fullmatch(value):
-            raise ValueError(f"expected {expected}")
-        return value
+class Url:
+    """An https URL, or one of this machine; a base has no path."""
 
-    return check
+    def __init__(self, *, path: bool) -> None:
+        self.path: Final = path
 
-
-def _url(*, path: bool) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        match = _ENDPOINT.fullmatch(value) if isinstance(value, str) else None
-        if not match or (not path and match[3] not in (None, "/")):
-            raise ValueError(f"expected a URL, {'' if path else 'without a path, '}https://…")
+    def __call__(self, value: Any) -> str:
+        """Return the URL."""
+        match = ENDPOINT.fullmatch(value) if isinstance(value, str) else None
+        if not match or (not self.path and match[3] not in (None, "/")):
+            raise ValueError(f"expected a URL, {'' if self.path else 'without a path, '}https://…")
         if match[1] == "http" and not is_loopback(match[2].strip("[]")):
             raise ValueError("plain http is for loopback alone: use https")
         return str(value)
 
-    return check
+
+def profile(value: Any) -> str:
+    """Return ``profile:NAME``."""
+    return _with_profile(value)
 
 
-def _source(*fixed: str, profile: bool = False) -> Value:
-    def check(value: Any) -> str:
-        if profile and isinstance(value, str) and value.startswith("profile:"):
-            return values.text(value.removeprefix("profile:")) and value
-        return values.choice(*fixed, *(["profile:NAME"] if profile else []))(value)
+def aws_source(value: Any) -> str:
+    """Return one of SOURCES, or ``profile:NAME``."""
+    return _with_profile(value, *SOURCES)
 
-    return Value(check)
+
+def _with_profile(value: Any, *fixed: str) -> str:
+    if isinstance(value, str) and value.startswith(PROFILE):
+        return values.text(value.removeprefix(PROFILE)) and value
+    return values.Choice(*fixed, f"{PROFILE}NAME")(value)
 
 
 def short_name(value: Any) -> str:
@@ -84,7 +90,8 @@ def issuer_name(value: Any) -> str:
     return value
 
 
-def _tool_resource(value: Any) -> Template:
+def tool_resource(value: Any) -> Template:
+    """Return a resource with variables, a star at most at its end."""
     found = pattern.template(value, (*POLICY_VARIABLES, *PROVIDER_VARIABLES))
     stars = "".join(found.pieces[::2])
     if "*" in stars[:-1]:
@@ -94,25 +101,25 @@ def _tool_resource(value: Any) -> Template:
 
 _TEXT = Key(Value(values.text))
 _FLAG = Key(Value(values.boolean), default=False)
-_BASE_URL = Key(Value(_url(path=False)))
-_ANY_URL = Key(Value(_url(path=True)))
+_BASE_URL = Key(Value(Url(path=False)))
+_ANY_URL = Key(Value(Url(path=True)))
 _DURATION = Key(Value(values.duration))
 _TOKEN = {"audience": _TEXT, "token_file": _TEXT, "reuse_inbound": _FLAG}
 
 _ISSUER = Table(
     {
         "issuer": _ANY_URL,
-        "preset": Key(Value(values.choice(*PRESETS))),
+        "preset": Key(Value(values.Choice(*PRESETS))),
         "audience": Key(Value(values.text), required=True),
         "client_id": _TEXT,
-        "algorithms": Key(ListOf(Value(values.choice(*ALGORITHMS)))),
+        "algorithms": Key(ListOf(Value(values.Choice(*ALGORITHMS)))),
         "jwks_url": _ANY_URL,
         "jwks_file": _TEXT,
         "token_endpoint": _ANY_URL,
         "authorization_endpoint": _ANY_URL,
         "device_authorization_endpoint": _ANY_URL,
         "revocation_endpoint": _ANY_URL,
-        "kind": Key(Value(values.choice(*KINDS))),
+        "kind": Key(Value(values.Choice(*KINDS))),
         "subject_claim": _TEXT,
         "name_claim": _TEXT,
         "groups_claim": _TEXT,
@@ -129,7 +136,7 @@ _INBOUND = Table(
             Named(
                 Table(
                     {
-                        "kind": Key(Value(values.choice(*KINDS)), default="user"),
+                        "kind": Key(Value(values.Choice(*KINDS)), default="user"),
                         "groups": Key(ListOf(Value(values.text)), default=()),
                     }
                 )
@@ -142,15 +149,21 @@ _INBOUND = Table(
 
 _AWS = Table(
     {
-        "account_id": Key(Value(_form(_ACCOUNT, "an account id of 12 digits")), required=True),
-        "role_arn_template": Key(
-            Value(_form(_ROLE_TEMPLATE, "arn:aws:iam::{account_id}:role/{tool_name}, or the like"))
+        "account_id": Key(
+            Value(values.Form(_ACCOUNT, "an account id of 12 digits")), required=True
         ),
-        "region": Key(Value(_form(_REGION, 'a region such as "eu-west-1"')), required=True),
-        "source": Key(_source("ambient", "web_identity", profile=True), default="ambient"),
+        "role_arn_template": Key(
+            Value(
+                values.Form(
+                    _ROLE_TEMPLATE, "arn:aws:iam::{account_id}:role/{tool_name}, or the like"
+                )
+            )
+        ),
+        "region": Key(Value(values.Form(_REGION, 'a region such as "eu-west-1"')), required=True),
+        "source": Key(Value(aws_source), default="ambient"),
         **_TOKEN,
         "session_tags": Key(Value(values.boolean), default=True),
-        "revoke_source": Key(_source(profile=True)),
+        "revoke_source": Key(Value(profile)),
         "sts_endpoint": _BASE_URL,
         "iam_endpoint": _BASE_URL,
         "ca_bundle": _TEXT,
@@ -161,7 +174,7 @@ _GCP = Table(
     {
         "project": Key(Value(values.text), required=True),
         "service_account_template": _TEXT,
-        "source": Key(_source("ambient", "web_identity"), default="ambient"),
+        "source": Key(Value(values.Choice(*SOURCES)), default="ambient"),
         "workload_identity_provider": _TEXT,
         **_TOKEN,
         "hand_out_subject_token": _FLAG,
@@ -173,7 +186,7 @@ _GCP = Table(
 _OPENAI = Table(
     {
         "project_id": Key(Value(values.text), required=True),
-        "source": Key(_source("web_identity", "admin_key"), default="web_identity"),
+        "source": Key(Value(values.Choice("web_identity", "admin_key")), default="web_identity"),
         "identity_provider_id": _TEXT,
         "service_account_id": _TEXT,
         **_TOKEN,
@@ -186,7 +199,7 @@ _OPENAI = Table(
 _HUGGINGFACE = Table(
     {
         "namespace": Key(Value(values.text), required=True),
-        "source": Key(_source("oidc", "stored_token"), default="oidc"),
+        "source": Key(Value(values.Choice("oidc", "stored_token")), default="oidc"),
         **_TOKEN,
         "same_account": _FLAG,
         "endpoint": _BASE_URL,
@@ -194,9 +207,11 @@ _HUGGINGFACE = Table(
 )
 
 _GRANT = {
-    "actions": Key(ListOf(Value(_form(ACTION, "an action such as aws.s3.put")))),
-    "permissions": Key(ListOf(Value(_form(_PERMISSION, "a permission such as s3:PutObject")))),
-    "resource": Key(Value(_tool_resource)),
+    "actions": Key(ListOf(Value(values.Form(ACTION, "an action such as aws.s3.put")))),
+    "permissions": Key(
+        ListOf(Value(values.Form(_PERMISSION, "a permission such as s3:PutObject")))
+    ),
+    "resource": Key(Value(tool_resource)),
 }
 
 TOOL_KEYS = {
@@ -206,7 +221,7 @@ TOOL_KEYS = {
         ListOf(Table({name: Key(key.shape, required=True) for name, key in _GRANT.items()}))
     ),
     "duration": _DURATION,
-    "role": Key(Value(_form(_ROLE, "the ARN of a role"))),
+    "role": Key(Value(values.Form(_ROLE, "the ARN of a role"))),
     "service_account": _TEXT,
     "service_account_id": _TEXT,
     "policy_arns": Key(ListOf(Value(values.text))),
@@ -220,27 +235,29 @@ TOOL_KEYS = {
 _TOOL = Table(
     {
         **TOOL_KEYS,
-        "provider": Key(Value(values.choice(*ProviderType)), required=True),
+        "provider": Key(Value(values.Choice(*ProviderType)), required=True),
         "environments": Key(Named(Table(TOOL_KEYS), short_name), default={}),
     }
 )
 
 
-def _ledger(value: Any) -> str:
-    if isinstance(value, str) and value.startswith("postgresql://"):
+def ledger(value: Any) -> str:
+    """Return one of LEDGERS, or the URL of a PostgreSQL database."""
+    if isinstance(value, str) and value.startswith(POSTGRESQL):
         return value
-    return values.choice("sqlite", "ephemeral", "postgresql://HOST/DB")(value)
+    return values.Choice(*LEDGERS, f"{POSTGRESQL}HOST/DB")(value)
 
 
-def _uid(value: Any) -> int:
-    return values.integer(value, 0, 2**32 - 2)
+def uid(value: Any) -> int:
+    """Return the number of an account."""
+    return values.integer(value, 0, MAX_UID)
 
 
 FILE = Table(
     {
         "version": Key(Value(values.version), required=True),
         "default_environment": Key(Value(short_name), required=True),
-        "ledger": Key(Value(_ledger), default="sqlite"),
+        "ledger": Key(Value(ledger), default="sqlite"),
         "inbound": Key(_INBOUND),
         "environments": Key(
             Named(
@@ -263,7 +280,7 @@ FILE = Table(
                     "account": _TEXT,
                     "autostart": _FLAG,
                     "idle_exit": _DURATION,
-                    "allow_uid": Key(ListOf(Value(_uid)), default=()),
+                    "allow_uid": Key(ListOf(Value(uid)), default=()),
                     "peers": Key(Named(Value(values.text)), default={}),
                 }
             )

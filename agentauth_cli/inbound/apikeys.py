@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError
@@ -14,8 +13,9 @@ from agentauth_cli.tables.shape import Document, Key, ListOf, Problem, Table, Va
 from agentauth_cli.terms import KINDS
 
 if TYPE_CHECKING:
-    import re
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from agentauth_cli.tables.shape import At
 
 NAME = "apikeys.toml"
 
@@ -53,24 +53,18 @@ def group(value: Any) -> str:
     return str(value)
 
 
-def _form(form: re.Pattern[str], expected: str) -> Callable[[Any], str]:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not form.fullmatch(value):
-            raise ValueError(f"expected {expected}")
-        return value
-
-    return check
-
-
 def _ordered(key: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     if key["expires"] <= key["created"]:
         return [("expires", "is not after `created`")]
     return []
 
 
-def _distinct(file: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
-    ids = Counter(entry["id"] for entry in file["key"])
-    return [("key", f"two keys have the id {one!r}") for one, count in ids.items() if count > 1]
+def _distinct(file: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    seen = set()
+    for i, entry in enumerate(file["key"]):
+        if entry["id"] in seen:
+            yield ("key", i, "id"), f"duplicate id {entry['id']!r}"
+        seen.add(entry["id"])
 
 
 FILE = Table(
@@ -80,12 +74,14 @@ FILE = Table(
             ListOf(
                 Table(
                     {
-                        "id": Key(Value(_form(ID, "8 characters 0-9 A-Z a-z")), required=True),
+                        "id": Key(
+                            Value(values.Form(ID, "8 characters 0-9 A-Z a-z")), required=True
+                        ),
                         "name": Key(Value(subject), required=True),
-                        "kind": Key(Value(values.choice(*KINDS)), required=True),
+                        "kind": Key(Value(values.Choice(*KINDS)), required=True),
                         "groups": Key(ListOf(Value(group)), default=()),
                         "hash": Key(
-                            Value(_form(HASH, '"sha256:" and 64 hexadecimal digits')),
+                            Value(values.Form(HASH, '"sha256:" and 64 hexadecimal digits')),
                             required=True,
                         ),
                         "created": Key(Value(values.moment), required=True),

@@ -29,7 +29,7 @@ SHAPE = Table(
                     {
                         "config": Key(Value(values.text), required=True),
                         "id": Key(Value(values.text), required=True),
-                        "kind": Key(Value(values.choice("sqlite", "postgresql")), required=True),
+                        "kind": Key(Value(values.Choice("sqlite", "postgresql")), required=True),
                         "created": Key(Value(values.moment), required=True),
                     }
                 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.prices import Price
     from agentauth_cli.tables.shape import At
 
-_PER = ("principal", "provider", "tool", "environment")
+PER = ("principal", "provider", "tool", "environment")
 _GROUP = "group:"
 
 
@@ -135,28 +135,25 @@ def _unsaid(budget: Budget, tools: tuple[Tool, ...]) -> list[str]:
     return missing
 
 
-def _per(value: Any) -> tuple[str | Pattern, ...]:
-    if not isinstance(value, list):
-        raise ValueError("expected an array; [] is one counter for all")
-    return tuple(_dimension(one) for one in value)
-
-
-def _dimension(value: Any) -> str | Pattern:
+def dimension(value: Any) -> str | Pattern:
+    """Return one of PER, or the pattern on groups of ``group:PATTERN``."""
     if isinstance(value, str) and value.startswith(_GROUP):
         return pattern.principal(value).pattern
-    return values.choice(*_PER, "group:PATTERN")(value)
+    return values.Choice(*PER, "group:PATTERN")(value)
 
 
-def _fraction(value: Any) -> float:
+def fraction(value: Any) -> float:
+    """Return a part of a whole, over 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise ValueError("expected a number over 0, up to 1")
     return float(value)
 
 
-def _price_name(name: str) -> str:
-    from agentauth_cli.policy.prices import price_name  # only where there are prices
+def price_name(name: str) -> str:
+    """Return the name or pattern of a price."""
+    from agentauth_cli.policy.prices import price_name as named  # only where there are prices
 
-    return price_name(name)
+    return named(name)
 
 
 def _patterns(parse: Any) -> Key:
@@ -187,9 +184,9 @@ FILE = Table(
                         "providers": _patterns(pattern.short),
                         "tools": _patterns(pattern.short),
                         "environments": _patterns(pattern.short),
-                        "per": Key(Value(_per), required=True),
+                        "per": Key(ListOf(Value(dimension), least=0), required=True),
                         "tz": Key(Value(zone), default=UTC),
-                        "warn_at": Key(Value(_fraction)),
+                        "warn_at": Key(Value(fraction)),
                         "limits": Key(_LIMITS, required=True),
                     }
                 )
@@ -208,7 +205,7 @@ FILE = Table(
                         "audio_output": Key(Value(values.money)),
                     }
                 ),
-                _price_name,
+                price_name,
             )
         ),
     }

@@ -13,7 +13,7 @@ from agentauth_cli.policy.narrow import canonical
 from agentauth_cli.policy.obligation_file import OBLIGATIONS, given
 from agentauth_cli.policy.wellformed import malformed
 from agentauth_cli.tables import values
-from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.tables.shape import Brief, Key, ListOf, Named, Table, Value
 from agentauth_cli.terms import AUTHS, KINDS
 
 if TYPE_CHECKING:
@@ -23,7 +23,12 @@ NO_TOOL = "-"
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When a test asks that does not say: always the same, so that no test rots."""
 
-_ALONE = "principal"
+_WHERE: Mapping[str, tuple[str, ...]] = {
+    "principal": ("principal", "id"),
+    "actor": ("principal", "actor"),
+    "group": ("principal", "groups"),
+}
+"""Where it stands what `malformed` names, unless it is a key of the test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,59 +88,50 @@ def _question(entry: Mapping[str, Any]) -> Question:
     return Question(principal, action, resource, entry["tool"], entry["environment"], at)
 
 
-def _well_formed(entry: dict[str, Any]) -> list[tuple[str, str]]:
+def _well_formed(entry: dict[str, Any]) -> list[tuple[str | tuple[str, ...], str]]:
     try:
         wrong = malformed(_question(entry))
     except OverflowError:
-        return [(_ALONE, "the login is older than any date")]
+        return [(("principal", "session_age"), "the login is older than any date")]
     if not wrong:
         return []
-    key = wrong.partition(" ")[0]
-    return [(key if key in CASE.keys else _ALONE, f"not a well-formed request: {wrong}")]
+    named = wrong.partition(" ")[0]
+    return [(_WHERE.get(named, named), f"not a well-formed request: {wrong}")]
 
 
-def _claim(value: Any) -> Any:
+def claim(value: Any) -> Any:
     """Return what a claim of a token can be: JSON, in which empty values are values too."""
     if isinstance(value, list):
-        return [_claim(one) for one in value]
+        return [claim(one) for one in value]
     if isinstance(value, dict):
-        return {name: _claim(one) for name, one in value.items()}
+        return {name: claim(one) for name, one in value.items()}
     if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise ValueError("expected what JSON can hold: no date, no time, no inf, no nan")
 
 
-def _decider(value: Any) -> str:
+def decider(value: Any) -> str:
+    """Return the id of a rule, or nothing for none."""
     return "" if value == "" else rule_id(value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Who:
-    """An id alone, or a table with it."""
-
-    table: Table
-
-    def read(self, value: Any, at: tuple[str | int, ...], found: list[Any]) -> Any:
-        """Return the table, filled in."""
-        return self.table.read({"id": value} if isinstance(value, str) else value, at, found)
 
 
 CASE = Table(
     {
         "name": Key(Value(values.text), required=True),
         "principal": Key(
-            _Who(
+            Brief(
+                "id",
                 Table(
                     {
                         "id": Key(Value(values.text), required=True),
-                        "kind": Key(Value(values.choice(*KINDS)), default="user"),
+                        "kind": Key(Value(values.Choice(*KINDS)), default="user"),
                         "groups": Key(ListOf(Value(values.text)), default=()),
-                        "claims": Key(Named(Value(_claim)), default={}),
-                        "auth": Key(Value(values.choice(*AUTHS)), default="jwt"),
+                        "claims": Key(Named(Value(claim)), default={}),
+                        "auth": Key(Value(values.Choice(*AUTHS)), default="jwt"),
                         "session_age": Key(Value(values.duration)),
                         "actor": Key(Value(values.text)),
                     }
-                )
+                ),
             ),
             required=True,
         ),
@@ -144,9 +140,9 @@ CASE = Table(
         "resource": Key(Value(values.text), required=True),
         "environment": Key(Value(values.text), default="dev"),
         "at": Key(Value(values.moment), default=AT),
-        "rule": Key(Value(_decider)),
+        "rule": Key(Value(decider)),
         "obligations": Key(OBLIGATIONS),
-        "expect": Key(Value(values.choice(*Decision)), required=True),
+        "expect": Key(Value(values.Choice(*Decision)), required=True),
     },
     check=_well_formed,
     between=("principal", "action", "resource", "tool", "environment", "at"),

@@ -19,16 +19,14 @@ from agentauth_cli.policy.conditions import (
     SessionAge,
 )
 from agentauth_cli.tables import values
-from agentauth_cli.tables.shape import Key, ListOf, Named, Table, Value
+from agentauth_cli.tables.shape import Key, ListOf, Named, OneOrMore, Table, Value
 from agentauth_cli.tables.zones import zone_name
 from agentauth_cli.terms import AUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentauth_cli.policy.matching import Pattern
-
-_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24(?=:00)):([0-5][0-9])")
+HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24(?=:00)):([0-5][0-9])")
 
 
 def conditions(entry: Mapping[str, Any] | None) -> tuple[Condition, ...] | None:
@@ -62,21 +60,16 @@ def _together(entry: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def _claim_name(name: str) -> str:
+def claim_name(name: str) -> str:
+    """Return the name of a claim."""
     if not name:
         raise ValueError("an empty string names no claim")
     return name
 
 
-def _claim_patterns(value: Any) -> tuple[Pattern, ...]:
-    entries = value if isinstance(value, list) else [value]
-    if not entries:
-        raise ValueError("an empty array: leave the key out")
-    return tuple(pattern.claim(one) for one in entries)
-
-
-def _hours(value: Any) -> tuple[int, int]:
-    match = _HOURS.fullmatch(value) if isinstance(value, str) else None
+def hours(value: Any) -> tuple[int, int]:
+    """Return the minutes of the day where ``08:00-18:00`` starts and ends."""
+    match = HOURS.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError('expected a span such as "08:00-18:00" (24:00 only as the end)')
     hour, minute, end_hour, end_minute = map(int, match.groups())
@@ -88,12 +81,12 @@ def _hours(value: Any) -> tuple[int, int]:
 
 CONDITIONS = Table(
     {
-        "claims": Key(Named(Value(_claim_patterns), _claim_name)),
-        "auth": Key(ListOf(Value(values.choice(*AUTHS)))),
+        "claims": Key(Named(OneOrMore(Value(pattern.claim)), claim_name)),
+        "auth": Key(ListOf(Value(values.Choice(*AUTHS)))),
         "after": Key(Value(values.moment)),
         "before": Key(Value(values.moment)),
-        "days": Key(ListOf(Value(values.choice(*DAYS)))),
-        "hours": Key(Value(_hours)),
+        "days": Key(ListOf(Value(values.Choice(*DAYS)))),
+        "hours": Key(Value(hours)),
         "tz": Key(Value(zone_name)),
         "actor": Key(ListOf(Value(pattern.identifier))),
         "max_session_age": Key(Value(values.duration)),

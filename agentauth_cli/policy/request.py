@@ -98,8 +98,8 @@ _REQUEST = Table(
             Table(
                 {
                     "id": Key(Value(_text), required=True),
-                    "kind": Key(Value(values.choice(*KINDS)), required=True),
-                    "auth": Key(Value(values.choice(*AUTHS)), required=True),
+                    "kind": Key(Value(values.Choice(*KINDS)), required=True),
+                    "auth": Key(Value(values.Choice(*AUTHS)), required=True),
                     "groups": Key(Value(_groups), default=()),
                     "claims": Key(Value(_claims), default={}),
                     "session_age": Key(Value(_age)),

@@ -111,7 +111,7 @@ def _listed(parse: Callable[[Any], Any]) -> Key:
 RULE = Table(
     {
         "id": Key(Value(rule_id), required=True),
-        "effect": Key(Value(values.choice("allow", "deny")), required=True),
+        "effect": Key(Value(values.Choice("allow", "deny")), required=True),
         "description": Key(Value(values.text), default=""),
         "principals": Key(ListOf(Value(pattern.principal)), required=True),
         "tools": _listed(pattern.short),

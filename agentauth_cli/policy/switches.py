@@ -162,7 +162,7 @@ FILE = Table(
             ListOf(
                 Table(
                     {
-                        "target": Key(Value(values.choice(*TARGETS)), required=True),
+                        "target": Key(Value(values.Choice(*TARGETS)), required=True),
                         "name": Key(Value(values.text), default=""),
                         "reason": Key(Value(values.text), default=""),
                         "by": Key(Value(values.text), default=""),

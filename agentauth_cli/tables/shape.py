@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 At = tuple[str | int, ...]
 
@@ -64,7 +64,7 @@ class Problem:
         entry = f" in {self.entry!r}" if self.entry else ""
         key = f" {self.key}" if self.key else ""
         where = f"{key}{entry}:" if key or entry else ""
-        return f"{self.file}:{self.line}:{where} {self.message}"
+        return f"{self.file}:{self.line}:{self.column}:{where} {self.message}"
 
 
 def first_of(problems: Sequence[Problem]) -> str:
@@ -102,18 +102,32 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """An array, of at least one entry."""
+    """An array, of at least so many entries: none or one."""
 
     entry: Shape
+    least: int = 1
 
     def read(self, value: Any, at: At, found: Found) -> Any:
         """Return a tuple."""
         if not isinstance(value, list):
             found.append((at, f"expected an array, got {kind(value)}"))
             return ()
-        if not value:
+        if len(value) < self.least:
             found.append((at, "an empty array: leave the key out"))
         return tuple(self.entry.read(one, (*at, i), found) for i, one in enumerate(value))
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """A value alone, or an array of at least one."""
+
+    entry: Shape
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return a tuple, each value once."""
+        if isinstance(value, list):
+            return tuple(dict.fromkeys(ListOf(self.entry).read(value, at, found)))
+        return (self.entry.read(value, at, found),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +144,8 @@ class Table:
     """A table with defined keys, read to a dict that has each of them."""
 
     keys: Mapping[str, Key]
-    check: Callable[[dict[str, Any]], Sequence[tuple[str, str]]] | None = None
-    """What must hold between keys: returns (key, message) pairs."""
+    check: Callable[[dict[str, Any]], Iterable[tuple[str | At, str]]] | None = None
+    """What must hold between keys: (key or path, message) pairs."""
     between: Sequence[str] = ()
     """The keys that it looks at: it is asked where these are right. Empty: all of them."""
 
@@ -142,7 +156,8 @@ class Table:
         before = len(found)
         wrong = set()
         for name in value.keys() - self.keys.keys():
-            found.append(((*at, name), f"unknown key {name!r}{did_you_mean(name, self.keys)}"))
+            near = did_you_mean(name, self.keys) or f": expected one of {', '.join(self.keys)}"
+            found.append(((*at, name), f"unknown key {name!r}{near}"))
         result = {}
         for name, key in self.keys.items():
             result[name] = key.default
@@ -155,8 +170,22 @@ class Table:
                 wrong.add(name)
         asked = wrong.isdisjoint(self.between) if self.between else len(found) == before
         if self.check and asked:
-            found.extend(((*at, name), message) for name, message in self.check(result))
+            for name, message in self.check(result):
+                inner = (name,) if isinstance(name, str) else name
+                found.append(((*at, *inner), message))
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A table, or a string alone, which is then that of one of its keys."""
+
+    key: str
+    table: Table
+
+    def read(self, value: Any, at: At, found: Found) -> Any:
+        """Return the table, filled in."""
+        return self.table.read({self.key: value} if isinstance(value, str) else value, at, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +225,13 @@ def kind(value: object) -> str:
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    """Return ``: did you mean `x`?`` for the nearest known name, else nothing."""
-    near = difflib.get_close_matches(name[:_LONGEST_TYPED], list(known), 1, 0.6)
-    return f": did you mean `{near[0]}`?" if near else ""
+    """Return ``: did you mean `x`?`` for the nearest known name, else nothing.
+
+    Upper and lower case do not count.
+    """
+    lowered = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name[:_LONGEST_TYPED].lower(), list(lowered), 1, 0.6)
+    return f": did you mean `{lowered[near[0]]}`?" if near else ""
 
 
 class Document:
@@ -214,11 +247,11 @@ class Document:
         values: dict[str, Any] = {} if self.broken else shape.read(self.data, (), self.found)
         return values
 
-    def lines(self, wanted: Sequence[At]) -> list[int]:
-        """Return the line, from 1, of each key wanted of a document that is not broken."""
+    def places(self, wanted: Sequence[At]) -> list[tuple[int, int]]:
+        """Return line and column, from 1, of each key wanted of a document that is not broken."""
         from agentauth_cli.tables.lines import places
 
-        return [line for line, _ in places(self.text, wanted)]
+        return places(self.text, wanted)
 
     def problems(self) -> list[Problem]:
         """Return all that is wrong, with lines and entries, in the order of the file."""
@@ -226,9 +259,7 @@ class Document:
             return [self.broken]
         if not self.found:
             return []
-        from agentauth_cli.tables.lines import places
-
-        placed = places(self.text, [at for at, _ in self.found])
+        placed = self.places([at for at, _ in self.found])
         problems = [
             Problem(self.file, at, message, _entry(self.data, at), line, column)
             for (at, message), (line, column) in zip(self.found, placed, strict=True)

@@ -14,17 +14,17 @@ from agentauth_cli.model import Rate
 from agentauth_cli.tables.shape import did_you_mean, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import Final
 
 MAX_INTEGER = 2**63 - 1
 MOST = 10**15
 """The most that one allowance, statement or report may say: tokens, or micro-dollars."""
 
-_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_MONEY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?")
+MONEY = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,6}))?")
 _WRITTEN = re.compile(r"([0-9]+)(?:\.([0-9]{1,6}))?")
-_RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
+RATE = re.compile(r"([0-9]{1,9})/(second|minute|hour|day)")
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -67,21 +67,37 @@ def version(value: Any) -> int:
     return 1
 
 
-def choice(*names: str) -> Callable[[Any], str]:
-    """Return a check for one of these strings."""
+class Choice:
+    """One of these strings."""
 
-    def check(value: Any) -> str:
-        if value not in names:
-            near = did_you_mean(value, names) if isinstance(value, str) else ""
-            raise ValueError(f"expected one of {', '.join(names)}{near}")
+    def __init__(self, *names: str) -> None:
+        self.names: Final = names
+
+    def __call__(self, value: Any) -> str:
+        """Return the string."""
+        if value not in self.names:
+            near = did_you_mean(value, self.names) if isinstance(value, str) else ""
+            raise ValueError(f"expected one of {', '.join(self.names)}{near}")
         return str(value)
 
-    return check
+
+class Form:
+    """A string that a regular expression matches whole; `expected` says in words what that is."""
+
+    def __init__(self, pattern: re.Pattern[str], expected: str) -> None:
+        self.pattern: Final = pattern
+        self.expected: Final = expected
+
+    def __call__(self, value: Any) -> str:
+        """Return the string."""
+        if not isinstance(value, str) or not self.pattern.fullmatch(value):
+            raise ValueError(f"expected {self.expected}")
+        return value
 
 
 def duration(value: Any) -> int:
     """Return seconds for ``900s``, ``15m``, ``1h``, ``7d``."""
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match or not int(match[1]):
         raise ValueError('expected a duration such as "900s", "15m", "1h" or "7d"')
     return int(match[1]) * _SECONDS[match[2]]
@@ -89,7 +105,7 @@ def duration(value: Any) -> int:
 
 def money(value: Any) -> int:
     """Return micro-dollars for a decimal string of USD such as ``"0.50"``."""
-    match = _MONEY.fullmatch(value) if isinstance(value, str) else None
+    match = MONEY.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError('expected an amount in USD as a string such as "0.50"')
     return _micro(match)
@@ -132,7 +148,7 @@ def dollars(micro: int) -> str:
 
 def rate(value: Any) -> Rate:
     """Return the rate of ``"30/minute"``."""
-    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    match = RATE.fullmatch(value) if isinstance(value, str) else None
     if not match:
         raise ValueError('expected a rate such as "30/minute" (second, minute, hour, day)')
     return Rate(int(match[1]), _PERIODS[match[2]])

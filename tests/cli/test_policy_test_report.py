@@ -31,4 +31,4 @@ def test_control_characters_of_a_name(tmp_path: Path, capsys: pytest.CaptureFixt
     assert work(wiring, Input((tmp_path / "p.toml",), junit=report)) == FAILED
     suite = ET.fromstring(report.read_bytes())  # noqa: S314 - what this program wrote itself
     assert [one.get("name") for one in suite] == [r"<a & \x01\x1b>"]
-    assert "p.toml:2: <a & \\x01\\x1b>: expected allow, got deny" in capsys.readouterr().out
+    assert "p.toml:2:1: <a & \\x01\\x1b>: expected allow, got deny" in capsys.readouterr().out

@@ -33,8 +33,8 @@ def _told(capsys: pytest.CaptureFixture[str], failure: AgentAuthError, **how: An
 
 def test_an_error_is_what_why_and_how_to_mend_it(capsys: pytest.CaptureFixture[str]) -> None:
     """Every error is one line on standard error, `agentauth: WHAT: WHY. HOW TO MEND IT`."""
-    told = _told(capsys, ConfigError("config.toml:3: tools.x: wrong", hint="Mend it"))
-    assert told == "agentauth: configuration: config.toml:3: tools.x: wrong. Mend it"
+    told = _told(capsys, ConfigError("config.toml:3:1: tools.x: wrong", hint="Mend it"))
+    assert told == "agentauth: configuration: config.toml:3:1: tools.x: wrong. Mend it"
 
 
 @pytest.mark.parametrize(

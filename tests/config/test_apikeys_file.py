@@ -129,7 +129,7 @@ def test_a_file_that_does_not_load_stays_as_it_is(tmp_path: Path) -> None:
         lambda: revoke(tmp_path, [], START),
     ]
     for change in changes:
-        with pytest.raises(ConfigError, match=r"apikeys\.toml:2: key: expected an array"):
+        with pytest.raises(ConfigError, match=r"apikeys\.toml:2:1: key: expected an array"):
             change()
     assert (tmp_path / NAME).read_text() == "version = 1\nkey = 7\n"
 

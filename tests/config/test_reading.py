@@ -194,9 +194,9 @@ def test_a_wrong_type_and_an_unknown_key_name_file_line_and_key(
     before = (whole.folder / name).read_text()
     _write(whole.folder / name, f"verion = 1\n{before}".encode())
     message = _refusal(whole, name).message
-    assert message.startswith(f"{name}:1: verion: unknown key 'verion': did you mean `version`?")
+    assert message.startswith(f"{name}:1:1: verion: unknown key 'verion': did you mean `version`?")
     _write(whole.folder / name, before.replace("version = 1", 'version = "1"').encode())
-    assert _refusal(whole, name).message.startswith(f"{name}:1: version: expected the integer 1")
+    assert _refusal(whole, name).message.startswith(f"{name}:1:1: version: expected the integer 1")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "killswitch.toml"])
@@ -439,7 +439,7 @@ def test_switches_that_cannot_be_read_stop_everything(whole: Configuration) -> N
     _write(whole.folder / "killswitch.toml", b"version = 1\n[[switch]]\ntarget = 'tol'\n")
     with pytest.raises(SwitchFileError) as caught:
         whole.switches()
-    assert caught.value.message.startswith("killswitch.toml:3: switch.target: expected one of")
+    assert caught.value.message.startswith("killswitch.toml:3:1: switch.target: expected one of")
     assert "until then everything is stopped" in caught.value.hint
 
 

@@ -110,9 +110,13 @@ def test_what_is_refused(old: str, new: str, expected: str) -> None:
 
 
 def test_an_id_that_two_keys_have() -> None:
-    """Which of them decides would be chance."""
+    """Which of them decides would be chance: the second is named, with its line."""
     twice = GOOD + GOOD.removeprefix("version = 1\n")
-    assert [one.message for one in problems(twice.encode())] == ["two keys have the id 'k3v9x2ab'"]
+    (problem,) = problems(twice.encode())
+    assert problem.message == "duplicate id 'k3v9x2ab'"
+    line = twice.splitlines()[problem.line - 1]
+    assert line.startswith("id = ")
+    assert problem.line > len(GOOD.splitlines())
 
 
 @given(st.text(max_size=70))

@@ -150,7 +150,7 @@ def test_a_key_file_that_does_not_load_refuses_every_key() -> None:
     """A file that does not load is exit 3; a token has no need of it."""
 
     def broken() -> list[ApiKey]:
-        raise ConfigError("apikeys.toml:1: not TOML")
+        raise ConfigError("apikeys.toml:1:1: not TOML")
 
     ours = Verifier((OKTA,), issuer_keys, broken, no_ledger, FakeClock())
     with pytest.raises(ConfigError):

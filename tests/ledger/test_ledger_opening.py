@@ -263,7 +263,7 @@ def test_a_note_that_does_not_load(tmp_path: Path, begin: object) -> None:
     (where.data / "ledgers.toml").write_text("version = 1\nledger = 7\n")
     before = tree(tmp_path)
     assert callable(begin)
-    with pytest.raises(ConfigError, match=r"ledgers\.toml:2"):
+    with pytest.raises(ConfigError, match=r"ledgers\.toml:2:1"):
         begin(where, FakeClock())
     assert tree(tmp_path) == before
 

@@ -84,14 +84,14 @@ LIMITS = "limits.day = { requests = 1 }\n"
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "budgets.toml:1: missing key 'version'"),
-        ("version = 1\nbudgets = 1", "budgets.toml:2: budgets: unknown key 'budgets': did you"),
-        ("version = 1\nbudget = []", "budgets.toml:2: budget: an empty array"),
-        (HEAD + LIMITS, "budgets.toml:2: budget in 'b': missing key 'per'"),
-        (GOOD, "budgets.toml:2: budget in 'b': missing key 'limits'"),
-        (GOOD + "limits = {}", "budgets.toml:5: budget.limits in 'b': an empty table"),
-        (GOOD + "limits.day = {}", "5: budget.limits.day in 'b': an empty table"),
-        (GOOD + "limits.year = { cost = '1' }", "5: budget.limits.year in 'b': unknown key 'year'"),
+        ("", "budgets.toml:1:1: missing key 'version'"),
+        ("version = 1\nbudgets = 1", "budgets.toml:2:1: budgets: unknown key 'budgets': did you"),
+        ("version = 1\nbudget = []", "budgets.toml:2:1: budget: an empty array"),
+        (HEAD + LIMITS, "budgets.toml:2:1: budget in 'b': missing key 'per'"),
+        (GOOD, "budgets.toml:2:1: budget in 'b': missing key 'limits'"),
+        (GOOD + "limits = {}", "budgets.toml:5:1: budget.limits in 'b': an empty table"),
+        (GOOD + "limits.day = {}", "5:1: budget.limits.day in 'b': an empty table"),
+        (GOOD + "limits.year = { cost = '1' }", "5:1: budget.limits.year in 'b': unknown key 'year'"),
         (GOOD + "limits.day = { token = 1 }", "unknown key 'token': did you mean `tokens`?"),
         (GOOD + "limits.day = { tokens = -1 }", "expected an integer from 0"),
         (GOOD + "limits.day = { tokens = 1.5 }", "expected an integer, got a float"),
@@ -115,7 +115,7 @@ LIMITS = "limits.day = { requests = 1 }\n"
         (GOOD + LIMITS + "providers = ['open ai']", "no name can match"),
         (GOOD + LIMITS + "tools = ['a?']", "`?` is no wildcard"),
         (GOOD + LIMITS + "environments = ['a/b']", "no name can match"),
-        (HEAD + LIMITS + "per = 'tool'", "expected an array; [] is one counter for all"),
+        (HEAD + LIMITS + "per = 'tool'", "expected an array, got a string"),
         (HEAD + LIMITS + "per = ['tol']", "expected one of principal, provider, tool, env"),
         (HEAD + LIMITS + "per = ['group:eng']", "no id can match"),
         (HEAD + LIMITS + "per = ['kind:user']", "expected one of"),
@@ -151,13 +151,13 @@ def test_all_errors_are_listed_at_once() -> None:
     text = "version = 1\n" + "".join(one.format(*two) for two in ("a1", "a2", "bx", "b3", "a4"))
     text = text.replace("= x", "= -1")
     assert errors(text) == [
-        "budgets.toml:7: budget.id in 'a': duplicate id 'a'",
+        "budgets.toml:7:1: budget.id in 'a': duplicate id 'a'",
         (
-            "budgets.toml:13: budget.limits.day.requests in 'b': "
+            "budgets.toml:13:16: budget.limits.day.requests in 'b': "
             "expected an integer from 0 to 9223372036854775807"
         ),
-        "budgets.toml:15: budget.id in 'b': duplicate id 'b'",
-        "budgets.toml:19: budget.id in 'a': duplicate id 'a'",
+        "budgets.toml:15:1: budget.id in 'b': duplicate id 'b'",
+        "budgets.toml:19:1: budget.id in 'a': duplicate id 'a'",
     ]
     assert len(errors(text.replace("-1", "1"))) == 3
 
@@ -180,7 +180,7 @@ def test_a_tool_has_to_say_what_a_lease_takes() -> None:
         tool("other"),
     )
     assert errors(text, *tools) == [
-        f"budgets.toml:8: budget.limits in 'b': tool {name} has no `allowance.{metric}` in "
+        f"budgets.toml:8:1: budget.limits in 'b': tool {name} has no `allowance.{metric}` in "
         "config.toml: say what one lease takes of b (0 is permitted)"
         for name, metric in (("chat1", "cost"), ("chat1", "tokens"), ("chat2", "cost"))
     ]

@@ -65,23 +65,32 @@ def test_values_and_defaults() -> None:
 @pytest.mark.parametrize(
     ("text", "problems"),
     [
-        ("name = 1", ["f:1: name: expected a string, got an integer"]),
-        ("nam = 'x'", ["f:1: nam: unknown key 'nam': did you mean `name`?"]),
-        ("other = 'x'", ["f:1: other: unknown key 'other'"]),
-        ("range = []", ["f:1: range: an empty array: leave the key out"]),
-        ("range = 'x'", ["f:1: range: expected an array, got a string"]),
-        ("[range]", ["f:1: range: expected an array, got a table"]),
-        ("[[range]]", ["f:1: range: an empty table", "f:1: range: missing key 'low'"]),
-        ("range = [1]", ["f:1: range: expected a table, got an integer"]),
-        ("[[range]]\nlow = 9\nhigh = 8", ["f:2: range.low: above high"]),
-        ("[[range]]\nhigh = 8", ["f:1: range: missing key 'low'"]),
-        ("by = {}", ["f:1: by: an empty table: leave the key out"]),
-        ("by = 1", ["f:1: by: expected a table, got an integer"]),
-        ("[by.x]\nlow = 1", ["f:1: by.x: expected a duration such as"]),
-        ("[by.1h]\nlow = 'x'", ["f:2: by.1h.low: expected an integer, got a string"]),
-        ("[[range]]\nid = 'a'\nlow = 1", ["f:2: range.id in 'a': unknown key 'id'"]),
-        ("[[range]]\nname = 'b'\nlow = 1", ["f:2: range.name in 'b': unknown key 'name'"]),
-        ("[[range]]\nid = 1\nlow = 1", ["f:2: range.id: unknown key 'id'"]),
+        ("name = 1", ["f:1:1: name: expected a string, got an integer"]),
+        ("nam = 'x'", ["f:1:1: nam: unknown key 'nam': did you mean `name`?"]),
+        ("other = 'x'", ["f:1:1: other: unknown key 'other': expected one of name, range, by"]),
+        ("range = []", ["f:1:1: range: an empty array: leave the key out"]),
+        ("range = 'x'", ["f:1:1: range: expected an array, got a string"]),
+        ("[range]", ["f:1:1: range: expected an array, got a table"]),
+        ("[[range]]", ["f:1:1: range: an empty table", "f:1:1: range: missing key 'low'"]),
+        ("range = [1]", ["f:1:10: range: expected a table, got an integer"]),
+        ("[[range]]\nlow = 9\nhigh = 8", ["f:2:1: range.low: above high"]),
+        ("[[range]]\nhigh = 8", ["f:1:1: range: missing key 'low'"]),
+        ("by = {}", ["f:1:1: by: an empty table: leave the key out"]),
+        ("by = 1", ["f:1:1: by: expected a table, got an integer"]),
+        ("[by.x]\nlow = 1", ["f:1:1: by.x: expected a duration such as"]),
+        ("[by.1h]\nlow = 'x'", ["f:2:1: by.1h.low: expected an integer, got a string"]),
+        (
+            "[[range]]\nid = 'a'\nlow = 1",
+            ["f:2:1: range.id in 'a': unknown key 'id': expected one of low, high"],
+        ),
+        (
+            "[[range]]\nname = 'b'\nlow = 1",
+            ["f:2:1: range.name in 'b': unknown key 'name': expected one of low, high"],
+        ),
+        (
+            "[[range]]\nid = 1\nlow = 1",
+            ["f:2:1: range.id: unknown key 'id': expected one of low, high"],
+        ),
     ],
 )
 def test_problems(text: str, problems: list[str]) -> None:
@@ -96,13 +105,13 @@ def test_all_problems_are_found_in_the_order_of_the_file() -> None:
     text = "zz = 1\nname = 2\n[by.x]\nlow = -1\n[[range]]\nlow = 1.5\naa = 1\nbb = 1\n"
     found = read(text)[1]
     assert [one.split(": ")[0] for one in found] == [
-        "f:1",
-        "f:2",
-        "f:3",
-        "f:4",
-        "f:6",
-        "f:7",
-        "f:8",
+        "f:1:1",
+        "f:2:1",
+        "f:3:1",
+        "f:4:1",
+        "f:6:1",
+        "f:7:1",
+        "f:8:1",
     ]
 
 
@@ -114,9 +123,9 @@ def test_keys_are_compared_only_where_all_are_right() -> None:
 @pytest.mark.parametrize(
     ("problem", "shown"),
     [
-        (Problem("f", (), "m", "", 1, 1), "f:1: m"),
-        (Problem("f", ("a", 0, "b"), "m", "", 3, 1), "f:3: a.b: m"),
-        (Problem("f", ("a", 0, "b"), "m", "x'y", 3, 1), 'f:3: a.b in "x\'y": m'),
+        (Problem("f", (), "m", "", 1, 1), "f:1:1: m"),
+        (Problem("f", ("a", 0, "b"), "m", "", 3, 1), "f:3:1: a.b: m"),
+        (Problem("f", ("a", 0, "b"), "m", "x'y", 3, 1), 'f:3:1: a.b in "x\'y": m'),
     ],
 )
 def test_a_problem_is_one_line(problem: Problem, shown: str) -> None:
@@ -146,7 +155,7 @@ def test_kinds(value: object, words: str) -> None:
     [
         ("resouces", ": did you mean `resources`?"),
         ("resources", ": did you mean `resources`?"),
-        ("RESOURCES", ""),
+        ("RESOURCES", ": did you mean `resources`?"),
         ("", ""),
         ("x" * 10_000_000, ""),
     ],

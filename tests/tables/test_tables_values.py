@@ -33,7 +33,7 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
         (values.integer, 2**63 - 1, 2**63 - 1),
         (partial(values.integer, low=-1, high=1), -1, -1),
         (values.version, 1, 1),
-        (values.choice("a", "b"), "b", "b"),
+        (values.Choice("a", "b"), "b", "b"),
         (values.duration, "900s", 900),
         (values.duration, "15m", 900),
         (values.duration, "1h", 3600),
@@ -100,9 +100,9 @@ NO_RATES += [
         (values.version, True, "expected the integer 1"),
         (values.version, 1.0, "expected the integer 1"),
         (values.version, 2, "expected the integer 1"),
-        (values.choice("allow", "deny"), "alow", "one of allow, deny: did you mean `allow`?"),
-        (values.choice("allow"), "x", "expected one of allow"),
-        (values.choice("allow"), ["allow"], "expected one of allow"),
+        (values.Choice("allow", "deny"), "alow", "one of allow, deny: did you mean `allow`?"),
+        (values.Choice("allow"), "x", "expected one of allow"),
+        (values.Choice("allow"), ["allow"], "expected one of allow"),
         (values.moment, date(2026, 1, 1), "expected a date-time"),
         (values.moment, "2026-11-23T10:00:00Z", "got a string"),
         (values.moment, NOW.replace(tzinfo=None), "a local date-time: add Z or an offset"),
@@ -131,7 +131,7 @@ ANYTHING: SearchStrategy[Any] = st.one_of(
 )
 PARSERS: list[Callable[[Any], Any]] = [
     *(values.text, values.boolean, values.always, values.integer, values.version),
-    *(values.duration, values.money, values.rate, values.moment, values.choice("a")),
+    *(values.duration, values.money, values.rate, values.moment, values.Choice("a")),
     *(values.tokens, values.cost, values.written),
 ]
 
