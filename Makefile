@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format pages prices lock bench soak clean
+.PHONY: test demo lint types imports unit format pages prices schemas lock bench soak clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -20,6 +20,7 @@ lint: .venv/.ready
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/python .ci/pages.py --check
 	@$(BIN)/python .ci/prices.py --check
+	@$(BIN)/python .ci/schemas.py --check
 
 types: .venv/.ready
 	@$(BIN)/mypy --no-error-summary
@@ -44,6 +45,10 @@ pages: .venv/.ready
 # the price table that is shipped, from the genai-prices of the lock file
 prices: .venv/.ready
 	@$(BIN)/python .ci/prices.py
+
+# what the files may hold, from the shapes that they are read by
+schemas: .venv/.ready
+	@$(BIN)/python .ci/schemas.py
 
 # the versions that development and continuous integration use
 lock: .venv/.ready

@@ -40,10 +40,11 @@ _agentauth() {
         "apikey create") words="--kind --group --expires --store --json --help" ;;
         "apikey list") words="--json --help" ;;
         "apikey revoke") words="--reason --json --help" ;;
-        "policy") words="lint test fmt --help" ;;
+        "policy") words="lint test fmt schema --help" ;;
         "policy lint") words="--json --help" ;;
         "policy test") words="--coverage --junit --json --help" ;;
         "policy fmt") words="--check --json --help" ;;
+        "policy schema") words="--help" ;;
         "configure") words="aws --help" ;;
         "configure aws") words="--env --profile --print --remove --json --help" ;;
         "ledger") words="reset --help" ;;

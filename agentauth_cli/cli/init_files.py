@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from agentauth_cli import files
-from agentauth_cli.config import places, settings
+from agentauth_cli.config import places, schemas, settings
 from agentauth_cli.config.reading import BUDGETS, POLICY
 from agentauth_cli.errors import UsageError
 from agentauth_cli.policy import budgets, rules
@@ -30,7 +30,10 @@ def judge(texts: Mapping[str, str], folder: Path) -> None:
 
 
 def put(texts: Mapping[str, str], folder: Path) -> None:
-    """Write all files into the folder, which is made. Raises UsageError where one is there."""
+    """Write all files into the folder, which is made, each with its schema for editors.
+
+    Raises UsageError where one is there.
+    """
     there = [name for name in texts if (folder / name).exists()]
     if there:
         raise UsageError(f"{folder / there[0]} is there already", hint="Nothing was written")
@@ -38,6 +41,7 @@ def put(texts: Mapping[str, str], folder: Path) -> None:
     files.check_folder(folder)
     with files.lock(folder / ".init.lock"):
         for name, text in texts.items():
-            files.write(folder / name, text.encode(), new=True)
+            files.write(folder / name, (schemas.line(name) + text).encode(), new=True)
+        schemas.put(folder, texts)
         if not (folder / IGNORE).exists():
             files.write(folder / IGNORE, b"killswitch.toml\napikeys.toml\n.*.lock\n", new=True)

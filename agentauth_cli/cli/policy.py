@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agentauth_cli.cli import policy_fmt, policy_lint, policy_test, screen
+from agentauth_cli.cli import policy_fmt, policy_lint, policy_schema, policy_test, screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.wiring import Wiring
 
@@ -63,3 +63,13 @@ def declare(app: typer.Typer) -> None:
         """Write the policy files in one style; comments are kept."""
         wiring = Wiring(say=screen.say)
         raise typer.Exit(policy_fmt.work(wiring, paths or [], check=check, as_json=as_json))
+
+    @group.command()
+    def schema(
+        file: Annotated[
+            str,
+            typer.Argument(metavar="FILE", help="policy, config, budgets, killswitch or apikeys."),
+        ] = "policy",
+    ) -> None:
+        """Print the JSON Schema of a file, for editors; of policy.toml without a name."""
+        policy_schema.work(file)

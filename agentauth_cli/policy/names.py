@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 SHORT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ACTION = re.compile(r"[a-z0-9_-]+\.[a-z0-9_-]+\.[a-z0-9_-]+")
 
-_RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _NO_ISSUER = frozenset({"group", "kind"})
 
 
 def rule_id(value: Any) -> str:
     """Return an id of ``[a-z0-9][a-z0-9._-]{0,63}``."""
-    if not isinstance(value, str) or not _RULE_ID.fullmatch(value):
+    if not isinstance(value, str) or not RULE_ID.fullmatch(value):
         raise ValueError("expected an id of a-z 0-9 . _ -, 1 to 64 long, a letter or digit first")
     return value
 

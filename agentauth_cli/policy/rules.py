@@ -51,7 +51,7 @@ def read(
     seen: dict[str, str] = {}
     for name, content in files:
         document = Document(name, content)
-        found = document.read(_FILE)
+        found = document.read(FILE)
         entries = found.get("rule") or ()
         if not document.found:
             rules += [_rule(entry, name, i) for i, entry in enumerate(entries)]
@@ -126,7 +126,7 @@ RULE = Table(
     between=("effect",),
 )
 
-_FILE = Table(
+FILE = Table(
     {
         "version": Key(Value(values.version), required=True),
         "rule": Key(ListOf(RULE), default=()),

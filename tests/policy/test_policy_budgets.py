@@ -91,7 +91,10 @@ LIMITS = "limits.day = { requests = 1 }\n"
         (GOOD, "budgets.toml:2:1: budget in 'b': missing key 'limits'"),
         (GOOD + "limits = {}", "budgets.toml:5:1: budget.limits in 'b': an empty table"),
         (GOOD + "limits.day = {}", "5:1: budget.limits.day in 'b': an empty table"),
-        (GOOD + "limits.year = { cost = '1' }", "5:1: budget.limits.year in 'b': unknown key 'year'"),
+        (
+            GOOD + "limits.year = { cost = '1' }",
+            "5:1: budget.limits.year in 'b': unknown key 'year'",
+        ),
         (GOOD + "limits.day = { token = 1 }", "unknown key 'token': did you mean `tokens`?"),
         (GOOD + "limits.day = { tokens = -1 }", "expected an integer from 0"),
         (GOOD + "limits.day = { tokens = 1.5 }", "expected an integer, got a float"),
