@@ -14,7 +14,7 @@ from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
 from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
-from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean
+from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean, nearest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -164,7 +164,7 @@ def _inbound(data: Mapping[str, Any], folder: Path) -> Inbound:
 
 def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
     if data["default_environment"] not in data["environments"]:
-        near = did_you_mean(data["default_environment"], data["environments"])
+        near = nearest_of(data["default_environment"], data["environments"])
         yield ("default_environment",), f"there is no such environment{near}"
     for name, entry in (data["inbound"] or {"issuers": {}})["issuers"].items():
         yield from issuers.conflicts(("inbound", "issuers", name), entry)
@@ -191,16 +191,19 @@ def _tool_conflicts(
     at: At = ("tools", name)
     for environment in entry["environments"]:
         if environment not in data["environments"]:
-            near = did_you_mean(environment, data["environments"])
+            near = nearest_of(environment, data["environments"])
             yield (*at, "environments", environment), f"there is no such environment{near}"
     walls: dict[str, str] = {}
     for environment, providers in data["environments"].items():
-        here = at
-        if environment in entry["environments"]:
-            here = (*at, "environments", environment)
+        over = entry["environments"].get(environment)
+        here: At = at if over is None else (*at, "environments", environment)
         merged = _merged(entry, environment)
-        yield from _grant_conflicts(here, merged)
-        yield from _duration_conflicts(here, merged)
+        # where each key stands that holds in this environment
+        where = {
+            key: (*(here if over and over.get(key) is not None else at), key) for key in merged
+        }
+        yield from _grant_conflicts(at, merged, where)
+        yield from _duration_conflicts(merged, where)
         provider = providers[entry["provider"]]
         if provider is None:
             continue
@@ -232,10 +235,13 @@ def _wall(entry: Mapping[str, Any], name: str, provider: Mapping[str, Any]) -> s
             return ""
 
 
-def _grant_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+def _grant_conflicts(
+    at: At, entry: Mapping[str, Any], where: Mapping[str, At]
+) -> Iterator[tuple[At, str]]:
     short = [key for key in ("actions", "permissions", "resource") if entry[key]]
     if entry["grant"] and short:
-        yield (*at, short[0]), "stands in [[grant]] or in the tool, not in both"
+        later = max(where[short[0]], where["grant"], key=len)
+        yield later, "stands in [[grant]] or in the tool, not in both"
         return
     if not entry["grant"] and len(short) != len(("actions", "permissions", "resource")):
         missing = [key for key in ("actions", "permissions", "resource") if not entry[key]]
@@ -243,26 +249,26 @@ def _grant_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str
         return
     if entry["wide"] or entry["provider"] not in (ProviderType.AWS, ProviderType.GCP):
         return
-    for grant in _grants(entry):
+    for i, grant in enumerate(_grants(entry)):
         services = {action.split(".")[1] for action in grant.actions}
-        for permission in grant.permissions:
+        of = (*where["grant"], i, "permissions") if entry["grant"] else where["permissions"]
+        for j, permission in enumerate(grant.permissions):
+            why = ""
             if "*" in permission:
-                yield at, f"permission {permission!r} has a star: say `wide = true` to mean it"
+                why = "has a star"
             elif _service(permission, entry["provider"]) not in services:
-                yield (
-                    at,
-                    (
-                        f"permission {permission!r} is of another service than its actions: "
-                        "say `wide = true` to mean it"
-                    ),
-                )
+                why = "is of another service than its actions"
+            if why:
+                yield (*of, j), f"permission {permission!r} {why}: say `wide = true` to mean it"
 
 
-def _duration_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+def _duration_conflicts(
+    entry: Mapping[str, Any], where: Mapping[str, At]
+) -> Iterator[tuple[At, str]]:
     shortest, longest = MINTABLE.get(entry["provider"], (1, LONGEST))
     if entry["duration"] and not shortest <= entry["duration"] <= longest:
         message = f"{entry['provider']} mints {shortest} s to {longest} s"
-        yield (*at, "duration"), message
+        yield where["duration"], message
 
 
 def _service(permission: str, provider: str) -> str:

@@ -7,8 +7,10 @@ list of problems, never raised, so that one reading finds everything.
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -18,14 +20,15 @@ At = tuple[str | int, ...]
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 32
-_TOO_DEEP = "tables and arrays nested deeper than 32"
-_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
 _LONGEST_TYPED = 64
 """So much of a name is compared with the known ones: comparing takes quadratic time."""
+_BEGUN = 3
+"""From so many characters on a name counts as the beginning of a longer one."""
 
+_BARE = re.compile("[A-Za-z0-9_-]+")
 _KEY = r"""(?:[A-Za-z0-9_-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+"""
 _PART = rf"(?:\.[ \t]*+{_KEY})"
-_DEEP_KEY = re.compile(
+DEEP_KEY = re.compile(
     rf"(?:^|[\[{{,])[ \t]*+{_KEY}{_PART}{{{MAX_DEPTH}}}(?:{_PART}{{999,}}+|{_PART}*+[=\]])",
     re.MULTILINE,
 )
@@ -41,6 +44,10 @@ _KINDS: dict[type, str] = {
     float: "a float",
     dict: "a table",
     list: "an array",
+    datetime: "a date-time",
+    date: "a date",
+    time: "a time",
+    type(None): "null",
 }
 
 
@@ -58,7 +65,11 @@ class Problem:
     @property
     def key(self) -> str:
         """The key as a person would write it: ``rule.resources``."""
-        return ".".join(str(part) for part in self.at if isinstance(part, str))
+        parts = [part for part in self.at if isinstance(part, str)]
+        return ".".join(
+            part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False)
+            for part in parts
+        )
 
     def __str__(self) -> str:
         entry = f" in {self.entry!r}" if self.entry else ""
@@ -156,8 +167,7 @@ class Table:
         before = len(found)
         wrong = set()
         for name in value.keys() - self.keys.keys():
-            near = did_you_mean(name, self.keys) or f": expected one of {', '.join(self.keys)}"
-            found.append(((*at, name), f"unknown key {name!r}{near}"))
+            found.append(((*at, name), f"unknown key {name!r}{nearest_of(name, self.keys)}"))
         result = {}
         for name, key in self.keys.items():
             result[name] = key.default
@@ -221,17 +231,33 @@ def _is_table(value: object, at: At, found: Found) -> bool:
 
 def kind(value: object) -> str:
     """Return in words what kind of TOML value this is."""
-    return _KINDS.get(type(value), "a date or time")
+    return _KINDS[type(value)]
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
-    """Return ``: did you mean `x`?`` for the nearest known name, else nothing.
+    """Return ``: did you mean `x`?`` for the nearest known name, else nothing."""
+    near = nearest(name, known)
+    return f": did you mean `{near}`?" if near else ""
 
-    Upper and lower case do not count.
+
+def nearest(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return the known name that is nearest, or nothing.
+
+    Upper and lower case do not count; one that begins like this is nearer than any other.
     """
     lowered = {one.lower(): one for one in known}
-    near = difflib.get_close_matches(name[:_LONGEST_TYPED].lower(), list(lowered), 1, 0.6)
-    return f": did you mean `{lowered[near[0]]}`?" if near else ""
+    typed = name[:_LONGEST_TYPED].lower()
+    begun = [one for one in lowered if len(typed) >= _BEGUN and one.startswith(typed)]
+    if begun:
+        return lowered[min(begun, key=len)]
+    near = difflib.get_close_matches(typed, list(lowered), 1, 0.6)
+    return lowered[near[0]] if near else ""
+
+
+def nearest_of(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    """Return `did_you_mean`, and where no name is near all that are known."""
+    every = f": expected one of {', '.join(known)}" if known else ""
+    return did_you_mean(name, known) or every
 
 
 class Document:
@@ -277,37 +303,47 @@ def _entry(data: Mapping[str, Any], at: At) -> str:
 
 
 def _parse(file: str, content: bytes) -> tuple[dict[str, Any], str, Problem | None]:
-    import tomllib
-
-    nothing = Problem(file, (), "", "", 1, 1)
     if len(content) > MAX_BYTES:
-        return {}, "", replace(nothing, message="larger than 16 MiB")
+        return {}, "", Problem(file, (), "larger than 16 MiB", "", 1, 1)
     try:
         text = content.decode("utf-8").replace("\r\n", "\n")
-        if deep := _DEEP_KEY.search(text):
-            line = text.count("\n", 0, deep.end()) + 1
-            return {}, "", replace(nothing, message=_TOO_DEEP, line=line)
-        data = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        return {}, "", replace(nothing, message="not UTF-8", line=line)
-    except tomllib.TOMLDecodeError as error:
-        line, column = _error_place(str(error), text)
-        message = "not TOML: " + _TOML_PLACE.sub("", str(error))
-        return {}, "", replace(nothing, message=message, line=line, column=column)
-    except (RecursionError, ValueError):  # deep nesting; an integer of thousands of digits
-        message = "nested deeper than 32, or a number with too many digits"
-        return {}, "", replace(nothing, message=message)
+        from agentauth_cli.tables.refusal import not_utf8
+
+        return {}, "", _refused(file, not_utf8(content, error.start))
+    try:
+        return _parsed(text), text, None
+    except (RecursionError, ValueError) as error:
+        return {}, "", _refused(file, _why(text, error))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Return what a text holds. Raises RecursionError for what nests too deep, ValueError."""
+    import tomllib
+
+    if DEEP_KEY.search(text):
+        raise RecursionError
+    data = tomllib.loads(text)
     if _deeper_than(data, MAX_DEPTH):
-        return {}, "", replace(nothing, message=_TOO_DEEP)
-    return data, text, None
+        raise RecursionError
+    return data
 
 
-def _error_place(message: str, text: str) -> tuple[int, int]:
-    match = _TOML_PLACE.search(message)
-    if match and match[1]:
-        return int(match[1]), int(match[2])
-    return text.count("\n") + (not text.endswith("\n")), 1
+def _why(text: str, error: RecursionError | ValueError) -> tuple[str, int, int]:
+    import tomllib
+
+    from agentauth_cli.tables import refusal
+
+    if isinstance(error, RecursionError):
+        return refusal.too_deep(text)
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return refusal.not_toml(text, str(error))
+    return refusal.too_long(text)
+
+
+def _refused(file: str, why: tuple[str, int, int]) -> Problem:
+    message, line, column = why
+    return Problem(file, (), message, "", line, column)
 
 
 def _deeper_than(data: object, limit: int) -> bool:

@@ -7,7 +7,7 @@ from datetime import UTC, tzinfo
 from functools import cache
 from typing import Any
 
-from agentauth_cli.tables.shape import did_you_mean
+from agentauth_cli.tables.shape import nearest
 
 
 @cache
@@ -18,7 +18,7 @@ def _names() -> frozenset[str]:
 def zone_name(value: Any) -> str:
     """Return the name of a zone; raises ValueError for an unknown one."""
     if value != "UTC" and (not isinstance(value, str) or value not in _names()):
-        near = did_you_mean(value, sorted(_names())) if isinstance(value, str) else ""
+        near = _near(value) if isinstance(value, str) else ""
         raise ValueError(f'expected a time zone such as "Europe/Paris"{near}')
     return str(value)
 
@@ -36,3 +36,11 @@ def zone(value: Any) -> tzinfo:
     """Return the zone of this name; raises ValueError for an unknown one."""
     name = zone_name(value)
     return UTC if name == "UTC" else _read(name)
+
+
+def _near(name: str) -> str:
+    """Return the nearest zone, or that of the nearest place where no zone is near."""
+    zones = sorted(_names())
+    places = {zone.rpartition("/")[2]: zone for zone in zones}
+    near = nearest(name, zones) or places.get(nearest(name, places), "")
+    return f": did you mean `{near}`?" if near else ""

@@ -172,9 +172,10 @@ def test_a_value_that_cannot_be_meant_is_refused(key: str, value: object) -> Non
 def test_names_of_tools_and_environments_are_names(name: str) -> None:
     """Tool and environment: 1 to 64 of A-Z a-z 0-9 . _ - (spec/policy.md)."""
     tool = config()["tools"]["put"]
-    assert f"tools.{name}: expected a name" in "\n".join(refused(tools={name: tool}))
+    shown = name if name in ("-", "x" * 65) else f'"{name}"'
+    assert f"tools.{shown}: expected a name" in "\n".join(refused(tools={name: tool}))
     there = config()["environments"]["dev"]
-    assert f"environments.{name}: expected a name" in "\n".join(
+    assert f"environments.{shown}: expected a name" in "\n".join(
         refused(environments={name: there, "dev": there})
     )
 

@@ -219,7 +219,7 @@ def test_grants_stand_in_the_long_form_or_in_the_short_one() -> None:
 def test_a_star_or_a_foreign_service_needs_wide(permission: str) -> None:
     """A permission with a star, or of another service, is a load error without `wide = true`."""
     (wrong,) = refused(tools__put__permissions=["s3:PutObject", permission])
-    assert wrong.startswith(f"tools.put: permission {permission!r} ")
+    assert wrong.startswith(f"tools.put.permissions: permission {permission!r} ")
     assert "`wide = true`" in wrong
     loaded(tools__put__permissions=[permission], tools__put__wide=True)
 
@@ -322,7 +322,8 @@ def test_what_is_wrong_in_an_environment_is_told_there() -> None:
     def over(**keys: Any) -> list[str]:
         return refused(**there, tools__put__environments__prod=keys)
 
-    assert over(permissions=["s3:*"])[0].startswith("tools.put.environments.prod: permission 's3:*")
+    star = "tools.put.environments.prod.permissions: permission 's3:*"
+    assert over(permissions=["s3:*"])[0].startswith(star)
     assert over(duration="1m")[0].startswith("tools.put.environments.prod.duration: aws mints")
     assert over(grant=[GRANT])[0].startswith("tools.put.environments.prod")
     assert over(resuorce="x")[0].endswith("did you mean `resource`?")

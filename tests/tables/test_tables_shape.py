@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 import pytest
@@ -142,7 +143,10 @@ def test_a_problem_is_one_line(problem: Problem, shown: str) -> None:
         (1.5, "a float"),
         ({}, "a table"),
         ([], "an array"),
-        (None, "a date or time"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "a date-time"),
+        (date(2026, 1, 1), "a date"),
+        (time(10), "a time"),
+        (None, "null"),
     ],
 )
 def test_kinds(value: object, words: str) -> None:
