@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.config import shape
 from agentauth_cli.inbound import apikeys
 from agentauth_cli.inbound.claims import MAX_TEXT
-from agentauth_cli.model import ISSUER, KINDS, RESERVED_ISSUERS
 from agentauth_cli.policy import budgets, cases, condition_file, names, pattern, rules, switches
 from agentauth_cli.policy.usage import LONGEST_MODEL
 from agentauth_cli.tables import values, zones
 from agentauth_cli.tables.shape import Brief, ListOf, Named, OneOrMore, Table, Value
+from agentauth_cli.terms import KINDS, RESERVED_ISSUERS
 
 if TYPE_CHECKING:
     from agentauth_cli.tables.shape import Key, Shape
@@ -55,9 +55,10 @@ def _besides(*fixed: str, regex: str) -> str:
 _LITERAL = r"[^\\?*]|\\[*\\]"
 _RUNS = rf"(?:\*?(?:{_LITERAL}))*"
 _ANY = rf"\*|{_RUNS}\*?"  # the empty string is taken out by its length
+_ISSUER = "[a-z0-9][a-z0-9-]{0,31}"
 _ID = (
-    rf"{ISSUER.pattern}/(?:\*|(?:\*?(?:{_LITERAL}))+\*?)"
-    rf"|(?:{ISSUER.pattern})?\*(?:(?:{_LITERAL}){_RUNS}\*?)?"
+    rf"{_ISSUER}/(?:\*|(?:\*?(?:{_LITERAL}))+\*?)"
+    rf"|(?:{_ISSUER})?\*(?:(?:{_LITERAL}){_RUNS}\*?)?"
 )
 _PART = r"[a-z0-9_.-]"
 _ACTION = rf"{names.ACTION.pattern}|{_PART}*\*(?:{_PART}+\*)*{_PART}*"
@@ -77,6 +78,7 @@ _PRINCIPAL = _text(
     rf"kind:(?:{'|'.join(KINDS)})|group:(?:{_ID})|{_ID}",
     f"ISSUER/SUBJECT, group:ISSUER/GROUP or kind:KIND. {_GLOB}",
 )
+_ZONE = _text("[A-Za-z0-9_+/-]+", 'A time zone such as "Europe/Paris".')
 _TEXT: Schema = {"type": "string", "minLength": 1}
 
 # -- what each function that reads a value takes -----------------------------------------------
@@ -98,7 +100,8 @@ PARSERS: dict[Any, Schema] = {
     values.tokens: _integer(0, values.MOST),
     values.rate: _text(values.RATE.pattern, 'A rate such as "30/minute".'),
     values.moment: {"type": "string", "format": "date-time"},
-    zones.zone: _text("[A-Za-z0-9_+/-]+", 'A time zone such as "Europe/Paris".'),
+    zones.zone: _ZONE,
+    zones.zone_name: _ZONE,
     names.rule_id: _text(names.RULE_ID.pattern),
     pattern.principal: _PRINCIPAL,
     pattern.identifier: _text(_ID, f"ISSUER/SUBJECT. {_GLOB}"),
@@ -120,7 +123,7 @@ PARSERS: dict[Any, Schema] = {
     shape.ledger: _text(_besides(*shape.LEDGERS, regex=rf"{shape.POSTGRESQL}[\s\S]*")),
     shape.uid: _integer(0, shape.MAX_UID),
     shape.short_name: _text(names.SHORT.pattern, **{"not": {"enum": [".", "..", "-"]}}),
-    shape.issuer_name: _text(ISSUER.pattern, **{"not": {"enum": sorted(RESERVED_ISSUERS)}}),
+    shape.issuer_name: _text(_ISSUER, **{"not": {"enum": sorted(RESERVED_ISSUERS)}}),
     apikeys.subject: _text(names.SHORT.pattern, **{"not": {"enum": [".", ".."]}}),
     apikeys.group: {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
 }

@@ -159,7 +159,7 @@ complete -c agentauth -n '__fish_seen_subcommand_from apikey; and __fish_seen_su
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt schema' -a lint -d 'List errors and warnings of the policy and the files beside it.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt schema' -a test -d 'Run the tests that the policy files hold.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt schema' -a fmt -d 'Write the policy files in one style; comments are kept.'
-complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt schema' -a schema -d 'Print the JSON Schema of a file, for editors; of policy.toml without a name.'
+complete -c agentauth -n '__fish_seen_subcommand_from policy; and not __fish_seen_subcommand_from lint test fmt schema' -a schema -d 'Print the JSON Schema of a file, for editors.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from lint' -l json -d 'Show the result as JSON.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l coverage -d 'Show which rules and conditions none reaches.'
 complete -c agentauth -n '__fish_seen_subcommand_from policy; and __fish_seen_subcommand_from test' -l junit -r -d 'Write a report for CI.'

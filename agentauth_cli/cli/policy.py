@@ -71,5 +71,5 @@ def declare(app: typer.Typer) -> None:
             typer.Argument(metavar="FILE", help="policy, config, budgets, killswitch or apikeys."),
         ] = "policy",
     ) -> None:
-        """Print the JSON Schema of a file, for editors; of policy.toml without a name."""
+        """Print the JSON Schema of a file, for editors."""
         policy_schema.work(file)
