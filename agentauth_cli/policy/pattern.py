@@ -23,7 +23,7 @@ from agentauth_cli.policy.names import (
     dead_name,
     dead_short,
 )
-from agentauth_cli.tables.shape import did_you_mean, kind
+from agentauth_cli.tables.shape import did_you_mean, kind, nearest, nearest_of
 from agentauth_cli.terms import KINDS
 
 Dead = Callable[[Sequence[str]], str]
@@ -88,11 +88,24 @@ def principal(value: object) -> PrincipalPattern:
     on, colon, rest = text.partition(":")
     if colon and on == "kind":
         if rest not in KINDS:
-            raise ValueError(f"unknown kind {rest!r}: one of {', '.join(KINDS)}")
+            near = did_you_mean(rest, KINDS)
+            raise ValueError(f"unknown kind {rest!r}: one of {', '.join(KINDS)}{near}")
         return PrincipalPattern("kind", Pattern((rest,)))
     if colon and on == "group":
         return PrincipalPattern("group", parse(rest, dead_id))
-    return PrincipalPattern("id", parse(text, dead_id))
+    return PrincipalPattern("id", parse(text, _dead_principal))
+
+
+def _dead_principal(runs: Sequence[str]) -> str:
+    """Return why no principal can match, with ``group:`` or ``kind:`` spelt right, or nothing.
+
+    An id without an issuer is completed by nobody: one of any issuer would be a wider rule.
+    """
+    why = dead_id(runs)
+    word, colon, rest = "*".join(runs).partition(":")
+    on = nearest(word, ("group", "kind")) if colon else ""
+    meant = rest in KINDS if on == "kind" else on and not dead_id(rest.split("*"))
+    return f"{why}: did you mean `{on}:{rest}`?" if why and meant else why
 
 
 def template(value: object, known: Sequence[str] = POLICY_VARIABLES) -> Template:
@@ -138,5 +151,5 @@ def _check_variable(variable: str, known: Sequence[str]) -> None:
         if not claim or any(char in claim for char in "${*?\\"):
             raise ValueError(f"`${{{variable}}}` names no claim")
     elif variable not in known:
-        near = did_you_mean(variable, [*known, CLAIM + "NAME"])
+        near = nearest_of(variable, [*known, CLAIM + "NAME"])
         raise ValueError(f"unknown variable `${{{variable}}}`{near}")

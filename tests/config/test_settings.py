@@ -332,6 +332,39 @@ def test_what_is_wrong_in_an_environment_is_told_there() -> None:
     ]
 
 
+def test_what_is_wrong_between_keys_is_told_at_the_entry_that_is_wrong() -> None:
+    """A load error names line and column, also of what only the whole file shows."""
+    text = """\
+version = 1
+default_environment = "dev"
+[environments.dev.aws]
+account_id = "111111111111"
+role_arn_template = "arn:aws:iam::{account_id}:role/{tool_name}"
+region = "eu-west-1"
+[tools.short]
+provider = "aws"
+actions = ["aws.s3.put"]
+permissions = ["s3:PutObject", "s3:*"]
+resource = "s3://acme/x/*"
+duration = "1m"
+environments.dev = { resource = "s3://acme/y/*" }
+[tools.long]
+provider = "aws"
+grant = [
+  { actions = ["aws.s3.put"], permissions = ["s3:PutObject"], resource = "s3://acme/x/*" },
+  { actions = ["aws.s3.put"], permissions = ["sts:x", "s3:x"], resource = "s3://acme/x/*" },
+]
+environments.dev = { duration = "99h" }
+"""
+    problems = settings.load(text.encode(), FOLDER)[1]
+    assert [(one.key, one.line, one.column) for one in problems] == [
+        ("tools.short.permissions", 10, 32),
+        ("tools.short.duration", 12, 1),
+        ("tools.long.grant.permissions", 18, 46),
+        ("tools.long.environments.dev.duration", 20, 22),
+    ]
+
+
 def test_an_error_of_a_tool_is_told_once_however_many_environments_there_are() -> None:
     """The count of a load error counts errors, not environments."""
     prod = {**PROD, "account_id": "222222222222"}

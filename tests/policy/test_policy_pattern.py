@@ -204,7 +204,10 @@ def test_an_actor_does_not_lend_its_patterns() -> None:
     ("entry", "said"),
     [
         ("kind:robot", "unknown kind 'robot': one of user, agent, service"),
+        ("kind:agents", "one of user, agent, service: did you mean `agent`?"),
         ("kind:*", "unknown kind"),
+        ("kinds:agent", "they are issuer/subject: did you mean `kind:agent`?"),
+        ("Group:okta/e*", "they are issuer/subject: did you mean `group:okta/e*`?"),
         ("kind:", "unknown kind"),
         ("group:", "an empty string"),
         ("group:eng", "no id can match"),
@@ -229,6 +232,13 @@ def test_an_actor_does_not_lend_its_patterns() -> None:
 def test_dead_principal_entries(entry: object, said: str) -> None:
     """A pattern that no well-formed id could ever match is a load error."""
     with pytest.raises(ValueError, match=re.escape(said)):
+        pattern.principal(entry)
+
+
+@pytest.mark.parametrize("entry", ["alice", "groups:eng", "Kind:robot", "alice:x", "other:a/b"])
+def test_no_principal_is_guessed(entry: str) -> None:
+    """The nearest right spelling is told, and nothing that would match others too."""
+    with pytest.raises(ValueError, match=r"issuer/subject$"):
         pattern.principal(entry)
 
 
@@ -284,6 +294,7 @@ def test_variables_are_listed_in_order() -> None:
         ("${tol}", "unknown variable `${tol}`: did you mean `tool`?"),
         ("${principal.nam}", "did you mean `principal.name`?"),
         ("${principal.user_id}", "unknown variable `${principal.user_id}`"),
+        ("${foo}", "expected one of principal.name, principal.issuer, principal.hash, environm"),
         ("${}", "unknown variable `${}`"),
         ("${ tool }", "unknown variable"),
         ("${Tool}", "unknown variable"),

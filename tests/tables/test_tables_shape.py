@@ -9,19 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentauth_cli.model import Rate
 from agentauth_cli.tables import values
 from agentauth_cli.tables.shape import (
     MAX_BYTES,
+    Brief,
     Document,
     Found,
     Key,
     ListOf,
     Named,
+    OneOrMore,
     Problem,
     Table,
     Value,
     did_you_mean,
     kind,
+    nearest_of,
 )
 from support.policy_worlds import property_of
 
@@ -160,6 +164,8 @@ def test_kinds(value: object, words: str) -> None:
         ("resouces", ": did you mean `resources`?"),
         ("resources", ": did you mean `resources`?"),
         ("RESOURCES", ": did you mean `resources`?"),
+        ("res", ": did you mean `resources`?"),
+        ("re", ""),
         ("", ""),
         ("x" * 10_000_000, ""),
     ],
@@ -168,6 +174,92 @@ def test_kinds(value: object, words: str) -> None:
 def test_the_nearest_known_name(name: str, said: str) -> None:
     """The nearest known key is told: "unknown key `resouces`: did you mean `resources`?"."""
     assert did_you_mean(name, ["resources", "rules", "tools"]) == said
+
+
+@pytest.mark.parametrize(
+    ("known", "nearest"),
+    [
+        (["gitlab", "github-actions-old", "github-actions"], "github-actions"),
+        (["gitlab", "my-github"], "my-github"),
+    ],
+)
+def test_the_beginning_of_a_name_is_nearer_than_another(known: list[str], nearest: str) -> None:
+    """What begins as was typed was meant, the shortest of several."""
+    assert did_you_mean("github", known) == f": did you mean `{nearest}`?"
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["dev", "prod"], ": did you mean `prod`?"),
+        (["dev", "qa"], ": expected one of dev, qa"),
+        ([], ""),
+    ],
+)
+def test_all_names_are_told_where_none_is_near(known: list[str], said: str) -> None:
+    """Each load error says what was expected."""
+    assert nearest_of("prodd", known) == said
+
+
+SEVERAL = Table(
+    {
+        "rate": Key(OneOrMore(Value(values.rate))),
+        "who": Key(Brief("id", Table({"id": Key(Value(values.text)), "n": Key(Value(str))}))),
+        "none": Key(ListOf(Value(values.text), least=0)),
+    },
+    check=lambda table: [(("who", "id"), "nobody")] if table["none"] == ("x",) else [],
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("rate = '1/day'", {"rate": (Rate(1, 86400),)}),
+        ("rate = ['1/day', '2/day', '1/day']", {"rate": (Rate(1, 86400), Rate(2, 86400))}),
+        ("who = 'x'", {"who": {"id": "x", "n": None}}),
+        ("who = { n = 'y' }", {"who": {"id": None, "n": "y"}}),
+        ("none = []", {"none": ()}),
+    ],
+)
+def test_shapes_that_are_written_in_several_ways(text: str, meant: dict[str, Any]) -> None:
+    """One rate or a list of rates, an id or a table with it; an array that may be empty."""
+    document = Document("f", text.encode())
+    assert document.read(SEVERAL) == {"rate": None, "who": None, "none": None, **meant}
+    assert document.problems() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("rate = 1", "f:1:1: rate: expected a rate such as"),
+        ("rate = []", "f:1:1: rate: an empty array: leave the key out"),
+        ("rate = ['1/day', '1/dy']", "f:1:18: rate: expected a rate such as"),
+        ("who = 1", "f:1:1: who: expected a table, got an integer"),
+        ("who = ''", "f:1:1: who.id: an empty string"),
+        ("who = { id = 'a' }\nnone = ['x']", "f:1:9: who.id: nobody"),
+        ("none = 1", "f:1:1: none: expected an array, got an integer"),
+    ],
+)
+def test_each_of_them_is_placed(text: str, problem: str) -> None:
+    """An error stands at the entry of an array, or at the key inside a table, that is wrong."""
+    document = Document("f", text.encode())
+    document.read(SEVERAL)
+    (found,) = document.problems()
+    assert str(found).startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("at", "key"),
+    [
+        (("prices", "a/x", "input"), 'prices."a/x".input'),
+        (("tools", "a.b"), 'tools."a.b"'),
+        (("claims", ""), 'claims.""'),
+        (("rule", 3, "é"), 'rule."é"'),
+    ],
+)
+def test_a_key_is_written_as_in_the_file(at: tuple[str | int, ...], key: str) -> None:
+    """Names with a point or a slash in them are quoted."""
+    assert Problem("f", at, "m").key == key
 
 
 def nested(depth: int, array: bool) -> str:

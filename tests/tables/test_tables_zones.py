@@ -41,8 +41,11 @@ def test_no_zones(name: object) -> None:
 
 def test_the_nearest_zone_is_named() -> None:
     """The nearest right one is told."""
-    with pytest.raises(ValueError, match="did you mean `Europe/Paris`"):
-        zone("Europe/Pari")
+    for near in ("Europe/Pari", "europe/paris", "Pairs", "PARIS"):
+        with pytest.raises(ValueError, match="did you mean `Europe/Paris`"):
+            zone(near)
+    with pytest.raises(ValueError, match=r'such as "Europe/Paris"$'):
+        zone("zzzzzz")
 
 
 def test_a_zone_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
