@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import runpy
+import tomllib
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -216,3 +217,11 @@ def test_each_document_that_loads_is_right_by_its_schema(name: str, data: st.Dat
         table.pop(key, None)
     assume(not file.problems(written(kept)))
     assert list(BY_NAME[name].iter_errors(as_json(kept))) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_examples_of_the_specification_load_and_are_right(name: str) -> None:
+    """The examples of the specification are right by loader and schema alike."""
+    content = (Path(__file__).parent / "specified" / f"{name}.toml").read_bytes()
+    assert FILES[name].problems(content) == []
+    assert list(BY_NAME[name].iter_errors(as_json(tomllib.loads(content.decode())))) == []
