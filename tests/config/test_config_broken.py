@@ -58,6 +58,7 @@ def _breaks_of(at: At, of: Shape, value: Any) -> list[Break]:
         return [
             ("put", at, 1.5, at, expected, True),
             ("put", at, time(10), at, expected, False),
+            *([("put", at, True, at, expected, True)] if type(value) in (int, float) else []),
         ]
     return []
 
@@ -97,3 +98,23 @@ def test_an_error_stands_where_it_is(name: str, data: st.DataObject) -> None:
     assert all(one.file == f"{name}.toml" and one.message for one in problems)
     if seen:
         assert not BY_NAME[name].is_valid(as_json(broken))
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("date", ["2026-13-01T00:00:00Z", "2026-02-30", "2026-1-1"])
+@property_of(20)
+@given(data=st.data())
+def test_a_date_that_there_is_not_is_named_where_it_stands(
+    name: str, date: str, data: st.DataObject
+) -> None:
+    """A bad date is a load error, although it is no TOML: it stands where it is written."""
+    file = FILES[name]
+    values = [at for at, of, _ in nodes(file.shape, file.whole) if isinstance(of, Value)]
+    broken = _broken(file.whole, "put", data.draw(st.sampled_from(values)), "HERE")
+    layout = Written(data.draw(st.randoms(use_true_random=False)))
+    layout.document(broken)
+    before, _, after = layout.text.replace("'HERE'", '"HERE"').partition('"HERE"')
+    (problem,) = file.problems(f"{before}{date}{after}".encode())
+    assert problem.message.startswith(f"not TOML: no such date as {date}: expected one such as ")
+    place = (before.count("\n") + 1, len(before.rpartition("\n")[2]) + 1)
+    assert (problem.line, problem.column) == place
