@@ -14,8 +14,10 @@ Refusal = tuple[str, int, int]
 _TOO_DEEP = f"tables and arrays nested deeper than {MAX_DEPTH}"
 _PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]+-[0-9TtZz:.+-]+")
+# A string that has no end goes to where it would have to have one: each character is read once.
 _TOKEN = re.compile(
-    r"\"\"\"(?:[^\\]|\\.)*?\"{3,5}|'''.*?'{3,5}|\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'|#[^\n]*"
+    r"\"\"\"(?:[^\\]|\\.?)*?(?:\"{3,5}|\Z)|'''.*?(?:'{3,5}|\Z)"
+    r"|\"(?:[^\"\\\n]|\\.?)*+\"?|'[^'\n]*'?|#[^\n]*"
     r"|(?P<open>[\[{])|(?P<close>[\]}])|(?P<digits>[0-9][0-9_]*)",
     re.DOTALL,
 )

@@ -97,3 +97,13 @@ def test_what_nests_too_deep_is_found_whatever_is_around_it(
     text = "\n".join([*lines, start + opening * depth])
     place = (len(lines) + 1, len(start) + len(opening) * (MAX_DEPTH - 1) + 1)
     assert refusal.too_deep(text) == (DEEP, *place)
+
+
+@pytest.mark.parametrize(
+    "rest", ['"""\\', "'''\\", '"\\', "'", '"', "1-", "1111-", "[{", "a.", "\\"]
+)
+@pytest.mark.timeout(20)
+def test_a_hostile_file_is_placed_in_linear_time(rest: str) -> None:
+    """A hostile file cannot keep the loader busy, whatever is wrong with it."""
+    for start in ("a = " + "[" * 2000, "a = ", "a = 1 1111-1-", "a = " + "9" * 5000 + "\nb = "):
+        assert refused((start + rest * 300_000).encode())[1] >= 1
