@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict, dataclass
 from functools import partial
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import typer
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.cli.preview import goes_round
+from agentauth_cli.config import schemas
 from agentauth_cli.errors import AgentAuthError
 from agentauth_cli.inbound.jwt import opened
 from agentauth_cli.inbound.source import token_of
@@ -80,6 +82,7 @@ def work(wiring: Wiring) -> Iterator[Finding]:
     yield from _configuration(wiring)
     for about, look in _PARTS.items():
         yield _tried(about, partial(look, wiring))
+    yield from _schemas(wiring)
     yield Finding("ok", "protection", _PROTECTION)
     try:
         environments = wiring.settings.environments
@@ -105,6 +108,20 @@ def _configuration(wiring: Wiring) -> Iterator[Finding]:
     if found.state == "ok" and wiring.places.administered:
         message = f"{wiring.places.system} is root's and replaces the one of every user"
         yield Finding("ok", "configuration", message)
+
+
+def _schemas(wiring: Wiring) -> Iterator[Finding]:
+    """Find schemas of another version, by which editors mark what is right."""
+    try:
+        folder = wiring.places.config
+        names = schemas.outdated(folder)
+    except AgentAuthError as error:
+        yield Finding("warning", "schemas", error.message, error.hint)
+        return
+    for name in names:
+        path = folder / schemas.FOLDER / f"{name}.json"
+        again = f"`agentauth policy schema {name} > {shlex.quote(str(path))}`"
+        yield Finding("warning", "schemas", f"{path} is of another version", again)
 
 
 def _provider(

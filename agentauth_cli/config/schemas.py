@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agentauth_cli import files
 from agentauth_cli.config import places
 from agentauth_cli.errors import UnknownNameError
-from agentauth_cli.tables.shape import did_you_mean
+from agentauth_cli.tables.shape import MAX_BYTES, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,3 +52,16 @@ def put(folder: Path, named: Iterable[str]) -> None:
         path = folder / FOLDER / f"{PurePath(file).stem}.json"
         if not path.exists():
             files.write(path, shipped(file).encode(), new=True)
+
+
+def outdated(folder: Path) -> list[str]:
+    """Return which schemas beside the files are not those that are shipped.
+
+    Raises ConfigError where one cannot be read.
+    """
+    found = []
+    for name in NAMES:
+        content = files.read(folder / FOLDER / f"{name}.json", limit=MAX_BYTES)
+        if content is not None and content != shipped(name).encode():
+            found.append(name)
+    return found
