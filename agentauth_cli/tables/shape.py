@@ -231,7 +231,7 @@ def _is_table(value: object, at: At, found: Found) -> bool:
 
 def kind(value: object) -> str:
     """Return in words what kind of TOML value this is."""
-    return _KINDS[type(value)]
+    return _KINDS.get(type(value), type(value).__name__)
 
 
 def did_you_mean(name: str, known: Mapping[str, Any] | Sequence[str]) -> str:

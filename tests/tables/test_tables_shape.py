@@ -151,6 +151,7 @@ def test_a_problem_is_one_line(problem: Problem, shown: str) -> None:
         (date(2026, 1, 1), "a date"),
         (time(10), "a time"),
         (None, "null"),
+        (object(), "object"),
     ],
 )
 def test_kinds(value: object, words: str) -> None:
