@@ -46,15 +46,10 @@ def _integer(low: int, high: int) -> Schema:
     return {"type": "integer", "minimum": low, "maximum": high}
 
 
-def _besides(*fixed: str, regex: str) -> str:
-    return "|".join([*fixed, regex])
-
-
 # -- patterns --------------------------------------------------------------------------------
 
 _LITERAL = r"[^\\?*]|\\[*\\]"
 _RUNS = rf"(?:\*?(?:{_LITERAL}))*"
-_ANY = rf"\*|{_RUNS}\*?"  # the empty string is taken out by its length
 _ISSUER = "[a-z0-9][a-z0-9-]{0,31}"
 _ID = (
     rf"{_ISSUER}/(?:\*|(?:\*?(?:{_LITERAL}))+\*?)"
@@ -73,7 +68,7 @@ def _template(*variables: str) -> Schema:
     return _text(rf"(?:\*?(?:{piece}))*\*?", f"{_GLOB} Variables: {told}.", minLength=1)
 
 
-_NAME: Schema = _text(_ANY, _GLOB, minLength=1)
+_NAME = _text(rf"{_RUNS}\*?", _GLOB, minLength=1)
 _PRINCIPAL = _text(
     rf"kind:(?:{'|'.join(KINDS)})|group:(?:{_ID})|{_ID}",
     f"ISSUER/SUBJECT, group:ISSUER/GROUP or kind:KIND. {_GLOB}",
@@ -114,13 +109,13 @@ PARSERS: dict[Any, Schema] = {
     condition_file.hours: _text(condition_file.HOURS.pattern, 'A span such as "08:00-18:00".'),
     cases.claim: {},
     cases.decider: _text(rf"(?:{names.RULE_ID.pattern})?", 'The id of a rule, "" for none.'),
-    budgets.dimension: _text(_besides(*budgets.PER, regex=rf"group:(?:{_ID})")),
+    budgets.dimension: _text("|".join([*budgets.PER, rf"group:(?:{_ID})"])),
     budgets.fraction: {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
     budgets.price_name: {"pattern": r"^[^/*]+/[\s\S]+$", "maxLength": LONGEST_MODEL},
     shape.profile: _text(rf"{shape.PROFILE}[\s\S]+"),
-    shape.aws_source: _text(_besides(*shape.SOURCES, regex=rf"{shape.PROFILE}[\s\S]+")),
+    shape.aws_source: _text("|".join([*shape.SOURCES, rf"{shape.PROFILE}[\s\S]+"])),
     shape.tool_resource: _template(*pattern.POLICY_VARIABLES, *shape.PROVIDER_VARIABLES),
-    shape.ledger: _text(_besides(*shape.LEDGERS, regex=rf"{shape.POSTGRESQL}[\s\S]*")),
+    shape.ledger: _text("|".join([*shape.LEDGERS, rf"{shape.POSTGRESQL}[\s\S]*"])),
     shape.uid: _integer(0, shape.MAX_UID),
     shape.short_name: _text(names.SHORT.pattern, **{"not": {"enum": [".", "..", "-"]}}),
     shape.issuer_name: _text(_ISSUER, **{"not": {"enum": sorted(RESERVED_ISSUERS)}}),
