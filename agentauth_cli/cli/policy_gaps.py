@@ -47,9 +47,9 @@ class Gaps:
         told += [(rule, f"no request can reach it: {why}") for rule, why in self.unreachable]
         for file in sorted({rule.file for rule, _ in told}):
             mine = [one for one in told if one[0].file == file]
-            lines = Document(file, files[file]).lines([("rule", rule.index) for rule, _ in mine])
-            for (rule, said), line in zip(mine, lines, strict=True):
-                yield f"{file}:{line}: {rule.id}: {said}"
+            places = Document(file, files[file]).places([("rule", rule.index) for rule, _ in mine])
+            for (rule, said), (line, column) in zip(mine, places, strict=True):
+                yield f"{file}:{line}:{column}: {rule.id}: {said}"
 
 
 def gaps(policy: Policy, results: Sequence[Result]) -> Gaps:
