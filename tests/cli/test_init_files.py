@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped] # it has no types
 
+from agentauth_cli.cli import examples
 from agentauth_cli.cli.init import Around, InitInput, work
 from agentauth_cli.config import schemas
 from agentauth_cli.wiring import Wiring
+from support.documents import as_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,3 +52,11 @@ def test_a_schema_that_is_there_is_left_alone(tmp_path: Path) -> None:
     _init(tmp_path)
     assert (tmp_path / "schemas" / "policy.json").read_text() == "{}"
     assert (tmp_path / "schemas" / "config.json").read_text() == schemas.shipped("config")
+
+
+@pytest.mark.parametrize("name", examples.names())
+def test_the_examples_are_right_by_their_schemas(name: str) -> None:
+    """The examples of `init --example` validate, as they lie in the package."""
+    for file, text in examples.example(name).texts.items():
+        schema = Draft7Validator(json.loads(schemas.shipped(file)))
+        assert list(schema.iter_errors(as_json(tomllib.loads(text)))) == []
