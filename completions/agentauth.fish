@@ -1,7 +1,7 @@
 # agentauth completions for fish. Written by .ci/pages.py from the command line.
 complete -c agentauth -f
 complete -c agentauth -n '__fish_use_subcommand' -a version -d 'Show the version.'
-complete -c agentauth -n '__fish_use_subcommand' -a init -d 'Write a configuration with one working tool, rule and budget, or an example.'
+complete -c agentauth -n '__fish_use_subcommand' -a init -d 'Write a configuration that works, or one of the examples.'
 complete -c agentauth -n '__fish_use_subcommand' -a login -d 'Verify a token or an API key, and keep it in the keyring.'
 complete -c agentauth -n '__fish_use_subcommand' -a logout -d 'Forget a login, and settle the leases of its principal.'
 complete -c agentauth -n '__fish_use_subcommand' -a whoami -d 'Show who is asking, and where that was found.'

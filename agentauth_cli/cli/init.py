@@ -68,7 +68,7 @@ def declare(app: typer.Typer) -> None:
         ] = None,
         as_json: Json = False,
     ) -> None:
-        """Write a configuration with one working tool, rule and budget, or an example."""
+        """Write a configuration that works, or one of the examples."""
         wiring = Wiring(say=screen.say)
         if example is not None:
             _alone(context)

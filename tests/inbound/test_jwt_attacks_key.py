@@ -314,7 +314,7 @@ def test_a_curve_that_is_not_ours() -> None:
         base64url(bytes(64)),
         "",
         "!",
-        ED.jwk()["x"] + "AA",
+        pytest.param(ED.jwk()["x"] + "AA", id="a key and two bytes"),
     ],
 )
 def test_an_ed25519_key_of_wrong_length(x: str) -> None:

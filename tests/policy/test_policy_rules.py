@@ -471,7 +471,7 @@ def test_long_dotted_keys_are_refused_at_once(key: str, place: str) -> None:
 def test_long_dotted_keys_that_never_end(opening: str, place: str) -> None:
     """A hostile file cannot keep the loader busy: a key of a million parts is refused at once."""
     (error,) = errors(f"version = 1\n{opening}{'a.' * 1_000_000}a{place}")
-    assert error == "0.toml:2: tables and arrays nested deeper than 32"
+    assert error == f"0.toml:2:{len(opening) + 1}: tables and arrays nested deeper than 32"
 
 
 @pytest.mark.timeout(60)

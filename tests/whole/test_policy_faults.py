@@ -83,7 +83,7 @@ def test_cut_short(near: Station, cut: int) -> None:
 def test_cut_to_nothing(near: Station) -> None:
     """A policy without a byte is no policy of no rules: deny all, exit 3, line number."""
     near.write("policy.toml", "")
-    assert "policy.toml:1: missing key 'version'" in invalid(near)
+    assert "policy.toml:1:1: missing key 'version'" in invalid(near)
     works(near)
 
 
@@ -183,7 +183,7 @@ def test_a_budget_of_nan(near: Station) -> None:
     limits = [(metric, one) for metric in ("requests", "tokens", "cost") for one in NUMBERS]
     whole = "".join(budget.format(i, *limit) for i, limit in enumerate(limits))
     near.write("budgets.toml", f"version = 1\n{whole}")
-    assert "budgets.toml:5: budget.limits.month.requests in 'b0': " in refused(near)
+    assert "budgets.toml:5:18: budget.limits.month.requests in 'b0': " in refused(near)
     lint = near.run("policy", "lint").stdout.splitlines()
     listed = [line for line in lint if line.startswith("budgets.toml:")]
     assert [line.split(":")[1] for line in listed] == [str(5 + 4 * i) for i in range(len(limits))]
