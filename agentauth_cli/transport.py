@@ -1,6 +1,7 @@
 """The one way out over HTTP: every byte that mints a credential, or fetches proof, leaves here.
 
-- HTTPS with the system's certificates or the given bundle; plain HTTP to loopback alone.
+- HTTPS with the system's certificates or the given bundle; plain HTTP to loopback alone, and to a
+  link-local address where the caller says that it means a cloud's metadata server.
 - One deadline over the whole call: name, connection, handshake, headers and body.
 - At most `limit` bytes of body are kept; no redirect is followed; there are no cookies.
 - Nothing is taken from the environment: no proxy, no SSL_CERT_FILE, no SSLKEYLOGFILE.
@@ -96,6 +97,16 @@ def is_loopback(host: str) -> bool:
     return str(address) == "::1" or (address.version == 4 and address.is_loopback)  # noqa: PLR2004
 
 
+def _is_link_local(host: str) -> bool:
+    """Say whether `host` is a literal address that no router passes on: a metadata server's."""
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_link_local
+    except ValueError:
+        return False
+
+
 def send(
     method: str,
     url: str,
@@ -105,16 +116,18 @@ def send(
     body: bytes = b"",
     limit: int = 1 << 20,
     ca_bundle: Path | None = None,
+    metadata: bool = False,
 ) -> Response:
     """Send one request and return the whole answer, whatever its status below 300 or above 399.
 
-    `limit` is in bytes of body. `ca_bundle` replaces the system's certificates. Raises
-    ProviderUnreachableError where nothing could be sent or no answer came before `deadline`, and
-    ProviderAnswerError for a redirect, or an answer that is too large, cut short or not HTTP.
+    `limit` is in bytes of body. `ca_bundle` replaces the system's certificates. With `metadata`
+    plain http may go to a link-local address too. Raises ProviderUnreachableError where nothing
+    could be sent or no answer came before `deadline`, and ProviderAnswerError for a redirect, or an
+    answer that is too large, cut short or not HTTP.
     """
     from http.client import HTTPException
 
-    target = _target(url)
+    target = _target(url, metadata=metadata)
     request = _request(method, target, headers, body)
     wire: socket | None = None
     try:
@@ -138,7 +151,7 @@ def send(
             wire.close()
 
 
-def _target(url: str) -> _Target:
+def _target(url: str, *, metadata: bool) -> _Target:
     """Take the URL apart; raise ProviderUnreachableError for one that nothing is sent to."""
     if not _VISIBLE.fullmatch(url):
         raise ProviderUnreachableError("the URL has a space, control or non-ASCII character")
@@ -153,7 +166,7 @@ def _target(url: str) -> _Target:
     if "@" in parts.netloc or "#" in url:
         raise ProviderUnreachableError(f"{host}: the URL has a user name or a fragment")
     secure = parts.scheme == "https"
-    if not secure and not is_loopback(host):
+    if not secure and not is_loopback(host) and not (metadata and _is_link_local(host)):
         raise ProviderUnreachableError(f"{host}: plain http is for loopback alone; use https")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return _Target(secure, host, (443 if secure else 80) if port is None else port, path)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from agentauth_cli.config.settings import Settings
-    from agentauth_cli.inbound.source import Source
+    from agentauth_cli.inbound.source import Source, Standing
     from agentauth_cli.ledger.sqlite import SQLiteLedger
     from agentauth_cli.model import Principal
     from agentauth_cli.policy.budgets import Budget
@@ -169,6 +169,12 @@ class Wiring:
             self.environ, self.settings.inbound, self.verifier, self.logins, self.chosen
         )
 
+    def standings(self) -> Iterator[Standing]:
+        """Yield how each source of identity stands, where `identity` is one of them."""
+        return source.standings(
+            self.environ, self.settings.inbound, self.verifier, self.logins, self.chosen
+        )
+
     def authenticate(self) -> Principal:
         """Return who is asking. Raises AuthenticationError."""
         return self.identity.authenticate()
@@ -291,6 +297,7 @@ class Wiring:
             issuers=self.settings.inbound.issuers,
             presented=self.presented,
             clock=self.clock,
+            job=lambda: None if self.shown else self.identity.job,
             token_file=self.places.config / file if file else None,
             reuse_inbound=found["reuse_inbound"],
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from agentauth_cli.inbound.ci.job import PLATFORMS
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.presets import ENTRA, MUTABLE, PRESETS, owners
 
@@ -58,8 +59,9 @@ def conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
     if entra and whole["subject_claim"] in MUTABLE:
         claim = whole["subject_claim"]
         yield (*at, "subject_claim"), f"{claim} can be changed by its owner there: use oid or sub"
-    if entry["ambient"] and not preset:
-        yield (*at, "ambient"), "needs a `preset`, which says what platform this is"
+    if entry["ambient"] and preset not in PLATFORMS:
+        names = ", ".join(PLATFORMS)
+        yield (*at, "ambient"), f"needs a `preset` that says what platform this is: {names}"
 
 
 def _which(preset: str | None) -> str:

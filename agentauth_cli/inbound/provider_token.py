@@ -4,8 +4,9 @@ Whoever holds such a token can go to the provider without agentauth: no policy, 
 record. So it is not the one that callers show. It comes from the first of these that there is:
 
 1. the ``token_file`` of the environment's provider, read at each use
-2. an exchange at the issuer of the presented token, with its ``token_endpoint`` and ``client_id``
-3. with ``reuse_inbound = true``, the presented token itself
+2. the platform of the job that the caller is, which is asked for a second token
+3. an exchange at the issuer of the presented token, with its ``token_endpoint`` and ``client_id``
+4. with ``reuse_inbound = true``, the presented token itself
 
 One that fails is not replaced by the next.
 """
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from agentauth_cli.inbound.ci.job import Job
     from agentauth_cli.inbound.issuer import Issuer
     from agentauth_cli.model import Principal
     from agentauth_cli.ports import Clock
@@ -41,16 +43,23 @@ class Way:
     reused: bool = False
 
 
+def _no_job() -> Job | None:
+    """Return that the caller is no job."""
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderTokens:
     """The tokens for one provider of one environment: a SessionPort.
 
-    `presented` returns the token that the caller has shown, None where it was something else.
+    `presented` returns the token that the caller has shown, None where it was something else; `job`
+    the one that the caller is, None where it is none.
     """
 
     issuers: Sequence[Issuer]
     presented: Callable[[], Secret | None] = field(repr=False)
     clock: Clock
+    job: Callable[[], Job | None] = field(default=_no_job, repr=False)
     token_file: Path | None = None
     reuse_inbound: bool = False
 
@@ -80,6 +89,12 @@ class ProviderTokens:
             path = str(self.token_file)
             return Way(f"the token file {path}", lambda _audience: token_of(path))
         issuer = next((one for one in self.issuers if one.name == principal.issuer), None)
+        job = self.job() if issuer is not None else None
+        if issuer is not None and job is not None and job.issuer == issuer.name:
+            return Way(
+                f"{job.platform}, for a second token of the job",
+                partial(_of_the_job, job, issuer, principal),
+            )
         token = self.presented() if issuer is not None else None
         if issuer is not None and token is not None:
             _check_whose(token, issuer, principal)
@@ -94,6 +109,12 @@ class ProviderTokens:
             hint="Set `token_file` of the environment's provider, or `token_endpoint` and "
             "`client_id` of the issuer whose token is presented",
         )
+
+
+def _of_the_job(job: Job, issuer: Issuer, principal: Principal, audience: str) -> Secret:
+    token = job.ask(audience)
+    _check_whose(token, issuer, principal)
+    return token
 
 
 def _check_whose(token: Secret, issuer: Issuer, principal: Principal) -> None:

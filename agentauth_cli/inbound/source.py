@@ -7,8 +7,8 @@
 5. the OS account, with ``os_login = true``
 
 A variable that is set but empty is present. Reasons: token_twice, token_file_unreadable,
-token_file_unsafe, ambient_unavailable, identity_unknown, no_identity, and those of `jwt`, `apikey`,
-`login` and `os_account`.
+token_file_unsafe, identity_unknown, no_identity, and those of `jwt`, `apikey`, `ci.job`, `login`
+and `os_account`.
 """
 
 from __future__ import annotations
@@ -17,36 +17,34 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agentauth_cli import files
-from agentauth_cli.errors import AuthenticationError, ConfigError, UnsafeFileError, UsageError
+from agentauth_cli.errors import (
+    AgentAuthError,
+    AuthenticationError,
+    ConfigError,
+    UnavailableError,
+    UnsafeFileError,
+    UsageError,
+)
 from agentauth_cli.inbound import os_account
+from agentauth_cli.inbound.ci import job as jobs
 from agentauth_cli.inbound.jwt import MAX_TOKEN
 from agentauth_cli.inbound.login import DEFAULT
 from agentauth_cli.inbound.session import unknown
 from agentauth_cli.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
+    from agentauth_cli.inbound.ci.job import Job
     from agentauth_cli.inbound.issuer import Issuer
     from agentauth_cli.inbound.login import Logins
     from agentauth_cli.inbound.os_account import OsAccount
     from agentauth_cli.inbound.verifier import Verifier
     from agentauth_cli.model import Principal
-
-PLATFORMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "github-actions": ("GITHUB_ACTIONS", "ACTIONS_ID_TOKEN_REQUEST_URL"),
-        "gitlab": ("GITLAB_CI",),
-        "buildkite": ("BUILDKITE",),
-        "circleci": ("CIRCLECI",),
-        "google": ("K_SERVICE", "CLOUD_RUN_JOB"),
-    }
-)
-"""By preset, the variables of which one at least is there in the platform's own jobs."""
+Name = Literal["token", "api_key", "job", "login", "os_account"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +69,14 @@ def _no_token() -> Secret | None:
 class Source:
     """The source that decides: where the caller's own proof is. `found` says so to people.
 
-    `token` returns the JWT that was presented, None where the proof is something else.
+    `token` returns the JWT that was presented, None where the proof is something else. `job` is the
+    one whose platform was asked for it, and can be asked for tokens for others.
     """
 
     found: str
     proof: Callable[[], Principal] = field(repr=False)
     token: Callable[[], Secret | None] = field(default=_no_token, repr=False)
+    job: Job | None = None
 
     def authenticate(self) -> Principal:
         """Return who it is, judged anew at each call.
@@ -84,6 +84,15 @@ class Source:
         Raises AuthenticationError, and what the keys' source raises.
         """
         return self.proof()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a source stands in the order of sources. `why` is in words why it does not decide."""
+
+    name: Name
+    state: Literal["used", "later", "absent"]
+    why: str = ""
 
 
 def find(
@@ -98,32 +107,81 @@ def find(
     `chosen` is the identity named on the command line. Raises AuthenticationError where the source
     that is present is not available, or none is; UsageError where one comes before `chosen`.
     """
-    presented = _token(environ, verifier) or _api_key(environ, verifier)
-    if presented is not None:
-        _refuse_choice(chosen, presented.found)
-        return presented
-    _refuse_ambient(environ, inbound, chosen)
-    login = _login(environ, logins, chosen)
-    if login is not None:
-        return login
-    if not inbound.os_login:
-        raise AuthenticationError(
-            "nobody is logged in and no identity is presented",
-            reason="no_identity",
-            hint="Run `agentauth login`, present AGENTAUTH_TOKEN, AGENTAUTH_TOKEN_FILE or"
-            " AGENTAUTH_API_KEY, or set `os_login = true` in [inbound] of config.toml",
-        )
-    return Source(
-        f"OS account (uid {os.getuid()})", partial(os_account.authenticate, inbound.os_accounts)
+    for place in _order(environ, inbound, verifier, logins, chosen):
+        found = place.look()
+        if found is not None:
+            return found
+    raise AuthenticationError(
+        "nobody is logged in and no identity is presented",
+        reason="no_identity",
+        hint="Run `agentauth login`, present AGENTAUTH_TOKEN, AGENTAUTH_TOKEN_FILE or"
+        " AGENTAUTH_API_KEY, or set `os_login = true` in [inbound] of config.toml",
     )
 
 
-def _refuse_choice(chosen: str | None, found: str) -> None:
-    """Refuse an identity that would not be used: who names one means that one."""
-    if chosen is not None:
-        raise UsageError(
-            f"--identity {chosen}: {found} is there and comes first", hint=f"Unset {found}"
-        )
+def standings(
+    environ: Mapping[str, str],
+    inbound: Inbound,
+    verifier: Verifier,
+    logins: Logins,
+    chosen: str | None = None,
+) -> Iterator[Standing]:
+    """Yield how each source stands, in their order, where `find` returns one of them."""
+    used = False
+    for place in _order(environ, inbound, verifier, logins, chosen):
+        try:
+            there = place.look() is not None
+        except AgentAuthError:  # of a later one, which is there and no good
+            there = True
+        if not there:
+            yield Standing(place.name, "absent", place.absent)
+        elif used:
+            yield Standing(place.name, "later", "there, but comes later")
+        else:
+            used = True
+            yield Standing(place.name, "used")
+
+
+class _Place(NamedTuple):
+    """Where a source is looked for: None is none. `absent` says in words what is not there."""
+
+    name: Name
+    look: Callable[[], Source | None]
+    absent: str
+
+
+def _order(
+    environ: Mapping[str, str],
+    inbound: Inbound,
+    verifier: Verifier,
+    logins: Logins,
+    chosen: str | None,
+) -> tuple[_Place, ...]:
+    def before(source: Source | None) -> Source | None:
+        if source is not None and chosen is not None:
+            raise UsageError(
+                f"--identity {chosen}: {source.found} is there and comes first",
+                hint="Leave --identity out" if source.job else f"Unset {source.found}",
+            )
+        return source
+
+    platforms = ", ".join(jobs.PLATFORMS[preset] for _, preset in inbound.ambient)
+    identity = chosen or environ.get("AGENTAUTH_IDENTITY") or DEFAULT
+    return (
+        _Place("token", lambda: before(_token(environ, verifier)), "not set"),
+        _Place("api_key", lambda: before(_api_key(environ, verifier)), "not set"),
+        _Place(
+            "job",
+            lambda: before(_job(environ, inbound, verifier)),
+            f"this is no job of {platforms}" if platforms else "no issuer has `ambient = true`",
+        ),
+        _Place(
+            "login",
+            lambda: _login(environ, logins, chosen),
+            f"no identity {identity} is stored",
+        ),
+        _Place("os_account", lambda: _os_account(inbound), "`os_login` is not true"),
+    )
 
 
 def _token(environ: Mapping[str, str], verifier: Verifier) -> Source | None:
@@ -182,19 +240,15 @@ def token_of(name: str) -> Secret:
     return Secret(content.decode("latin-1").removesuffix("\n").removesuffix("\r"))
 
 
-def _refuse_ambient(environ: Mapping[str, str], inbound: Inbound, chosen: str | None) -> None:
-    """Raise AuthenticationError in a job of a platform, whose token this version cannot use."""
-    for name, preset in inbound.ambient:
-        # Of a platform whose jobs we do not know, this may be one.
-        variables = PLATFORMS.get(preset)
-        if variables is None or any(variable in environ for variable in variables):
-            token = f"the platform's own token (issuer {name}, {preset})"
-            _refuse_choice(chosen, token)
-            raise AuthenticationError(
-                f"{token} is not available in this version",
-                reason="ambient_unavailable",
-                hint="Present a token in AGENTAUTH_TOKEN, or set `ambient = false`",
-            )
+def _job(environ: Mapping[str, str], inbound: Inbound, verifier: Verifier) -> Source | None:
+    """Return the job's own token as a source. None: this is no job of an issuer with `ambient`."""
+    job = jobs.find(environ, inbound.ambient)
+    if job is None:
+        return None
+    issuer = next((one for one in inbound.issuers if one.name == job.issuer), None)
+    if issuer is None:
+        raise UnavailableError(f"inbound.issuers.{job.issuer}.preset")
+    return Source(job.found, partial(job.authenticate, issuer, verifier), job=job)
 
 
 def _login(environ: Mapping[str, str], logins: Logins, chosen: str | None) -> Source | None:
@@ -215,3 +269,10 @@ def _login(environ: Mapping[str, str], logins: Logins, chosen: str | None) -> So
         partial(logins.authenticate, identity),
         partial(logins.token, identity),
     )
+
+
+def _os_account(inbound: Inbound) -> Source | None:
+    if not inbound.os_login:
+        return None
+    proof = partial(os_account.authenticate, inbound.os_accounts)
+    return Source(f"OS account (uid {os.getuid()})", proof)

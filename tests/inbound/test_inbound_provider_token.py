@@ -10,7 +10,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from agentauth_cli.errors import SourceCredentialError
+from agentauth_cli.errors import AuthenticationError, SourceCredentialError
+from agentauth_cli.inbound.ci.job import Job
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.provider_token import ProviderTokens
 from agentauth_cli.model import Principal
@@ -223,3 +224,62 @@ def test_a_token_file_that_others_could_have_written_is_refused(file: Path) -> N
     error = refusal(tokens(token_file=file))
     assert "can be written by others" in error.message
     assert "chmod" in error.hint
+
+
+def job(text: str, issuer: str = "corp") -> Job:
+    """Return a job whose platform gives this token for the provider."""
+
+    def ask(audience: str) -> Secret:
+        assert audience == AUDIENCE
+        return Secret(text)
+
+    return Job(issuer, "Platform", ask)
+
+
+def test_a_job_asks_its_platform_for_a_second_token(file: Path) -> None:
+    """From the CI platform's endpoint any audience can be asked for; a token_file comes first."""
+    with Faulty([issued(token(sub="other"))]) as server:
+        issuer = with_exchange(server)
+        second = token()
+        port = tokens(token(aud="agentauth"), issuer, job=lambda: job(second), reuse_inbound=True)
+        assert port.token_for(ALICE, AUDIENCE) == Secret(second)
+        way = port.way(ALICE)
+        assert (way.words, way.reused) == ("Platform, for a second token of the job", False)
+        assert not server.requests
+    before = replace(port, token_file=file)
+    assert before.way(ALICE).words.startswith("the token file")
+
+
+def test_the_second_token_is_the_jobs_own() -> None:
+    """One of another subject, issuer or audience, or one that has expired, goes to no provider."""
+    for text, words in (
+        (token(sub="bob"), "is not that of corp/alice"),
+        (token(iss="https://elsewhere.example"), "is not that of corp/alice"),
+        (token(aud="agentauth"), "Platform, for a second token of the job: the token's audience"),
+        (token(exp=1), "has expired"),
+        ("<html>", "not exactly three parts"),
+    ):
+        error = refusal(tokens(job=lambda text=text: job(text)))
+        assert words in error.message
+        assert text not in error.message
+
+
+def test_a_platform_that_gives_none_is_not_replaced() -> None:
+    """One that fails is not replaced by the next."""
+
+    def broken(_audience: str) -> Secret:
+        raise AuthenticationError("GitLab: X is not set", hint="Add it")
+
+    port = tokens(token(), job=lambda: Job("corp", "GitLab", broken), reuse_inbound=True)
+    error = refusal(port)
+    assert (error.message, error.hint) == ("GitLab: X is not set", "Add it")
+
+
+def test_a_principal_that_is_not_the_job_gets_no_token_of_it() -> None:
+    """The platform speaks for the job alone."""
+    shown = token()
+    port = tokens(shown, job=lambda: job(token(sub="x"), "github"), reuse_inbound=True)
+    assert port.way(ALICE).reused
+    assert port.token_for(ALICE, AUDIENCE) == Secret(shown)
+    with pytest.raises(SourceCredentialError):
+        tokens(job=lambda: job(token())).token_for(OS, AUDIENCE)

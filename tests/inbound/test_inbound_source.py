@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from agentauth_cli.inbound.keyring import Keyring
 from agentauth_cli.inbound.login import Logins
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.session import Sessions
-from agentauth_cli.inbound.source import PLATFORMS, Inbound, Source, find
+from agentauth_cli.inbound.source import Inbound, Source, Standing, find, standings
 from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.secret import Secret
 from support.issuer import signer
@@ -213,22 +212,54 @@ def test_an_api_key_is_not_passed_over() -> None:
     assert look(AGENTAUTH_API_KEY="x").token() is None
 
 
-@pytest.mark.parametrize(
-    ("preset", "variable"), [(preset, one) for preset in PLATFORMS for one in PLATFORMS[preset]]
-)
+GITHUB = Issuer("github", "https://token.actions.githubusercontent.com", "agentauth")
+AMBIENT = Inbound(os_login=True, issuers=(OKTA, GITHUB), ambient=(("github", "github-actions"),))
+
+
 @pytest.mark.parametrize("value", ["true", ""])
-def test_a_platforms_job_is_not_its_os_account(preset: str, variable: str, value: str) -> None:
+def test_a_platforms_job_is_not_its_os_account(value: str) -> None:
     """Where the platform's own variables are there, its own token decides or nothing does."""
-    inbound = Inbound(os_login=True, ambient=(("ours", preset),))
-    assert refusal(inbound, **{variable: value}) == "ambient_unavailable"
-    assert refusal(inbound, **{variable: value}, AGENTAUTH_IDENTITY="x") == "ambient_unavailable"
-    assert look(inbound).found.startswith("OS account")
-    assert look(OPEN, **{variable: value}).found.startswith("OS account")
+    for more in ({}, {"AGENTAUTH_IDENTITY": "x"}):
+        found = look(AMBIENT, GITHUB_ACTIONS=value, **more)
+        assert found.found == "the job's own token (GitHub Actions, issuer github)"
+        assert found.job is not None
+        assert found.token() is None
+        assert refusal(AMBIENT, GITHUB_ACTIONS=value, **more) == "ambient_variable"
+    assert look(AMBIENT).found.startswith("OS account")
+    assert look(OPEN, GITHUB_ACTIONS=value).found.startswith("OS account")
 
 
-def test_a_platform_that_we_do_not_know() -> None:
-    """Of a platform whose variables are not known, any place may be a job."""
-    assert refusal(Inbound(os_login=True, ambient=(("a", "new"),))) == "ambient_unavailable"
+def states(
+    inbound: Inbound, folder: Path = NOWHERE, chosen: str | None = None, /, **environ: str
+) -> list[str]:
+    """Return how the sources stand: the state of each, or why it is absent."""
+    found = list(standings(environ, inbound, VERIFIER, logins(folder), chosen))
+    assert [one.name for one in found] == ["token", "api_key", "job", "login", "os_account"]
+    return [one.why if one.state == "absent" else one.state for one in found]
+
+
+def test_why_each_other_source_was_not_used(stored: Callable[..., Path]) -> None:
+    """Each source in order: used, there but after the deciding one, or not there, and why."""
+    no_login = "no identity default is stored"
+    assert states(OPEN) == [
+        *("not set", "not set", "no issuer has `ambient = true`", no_login),
+        "used",
+    ]
+    no_job = "this is no job of GitHub Actions"
+    assert states(AMBIENT, stored("default")) == ["not set", "not set", no_job, "used", "later"]
+    every = {"AGENTAUTH_API_KEY": "x", "GITHUB_ACTIONS": "true", "AGENTAUTH_IDENTITY": "none"}
+    folder = stored("ci")
+    assert states(AMBIENT, folder, AGENTAUTH_TOKEN="x", **every) == ["used", *["later"] * 4]
+    assert states(OPEN, folder, "ci") == [*states(OPEN)[:3], "used", "later"]
+    shut = Inbound(issuers=(OKTA,))
+    assert states(shut, AGENTAUTH_TOKEN="x")[-1] == "`os_login` is not true"
+    (later,) = {
+        one.why
+        for one in standings({"AGENTAUTH_TOKEN": "x"}, OPEN, VERIFIER, logins(NOWHERE))
+        if one.state == "later"
+    }
+    assert later == "there, but comes later"
+    assert Standing("token", "used").why == ""
 
 
 @pytest.mark.parametrize("name", ["work", "Default", "default ", "os"])
@@ -296,7 +327,7 @@ def test_a_login_that_failed_is_not_replaced_by_the_os_account(
         ({"AGENTAUTH_TOKEN": ""}, "AGENTAUTH_TOKEN"),
         ({"AGENTAUTH_TOKEN_FILE": "/t"}, "AGENTAUTH_TOKEN_FILE"),
         ({"AGENTAUTH_API_KEY": "x"}, "AGENTAUTH_API_KEY"),
-        ({"GITHUB_ACTIONS": "true"}, "the platform's own token"),
+        ({"GITHUB_ACTIONS": "true"}, "the job's own token (GitHub Actions, issuer github)"),
     ],
 )
 def test_an_identity_that_would_not_be_used(
@@ -304,13 +335,10 @@ def test_an_identity_that_would_not_be_used(
 ) -> None:
     """On the command line while one of 1 to 3 is present: exit 2 naming it."""
     folder = stored("ci")
-    inbound = Inbound(os_login=True, issuers=(OKTA,), ambient=(("github", "github-actions"),))
-    with pytest.raises(UsageError, match=f"--identity ci: {named}") as caught:
-        look(inbound, folder, "ci", **environ)
-    assert named in caught.value.hint
-    with contextlib.suppress(AuthenticationError):
-        chosen_by_variable = look(inbound, folder, **environ, AGENTAUTH_IDENTITY="ci")
-        assert chosen_by_variable.found == named
+    with pytest.raises(UsageError, match=f"--identity ci: {re.escape(named)}") as caught:
+        look(AMBIENT, folder, "ci", **environ)
+    assert caught.value.hint in {f"Unset {named}", "Leave --identity out"}
+    assert look(AMBIENT, folder, **environ, AGENTAUTH_IDENTITY="ci").found == named
 
 
 @pytest.mark.parametrize("environ", [{}, {"USER": "root"}])
