@@ -1,0 +1,340 @@
+"""Jobs of CI platforms, with the real program and endpoints on loopback that speak as they do."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from support import sts
+from support.cloud import ACCOUNT, ROLE
+from support.faulty import Faulty, answer, html, redirect
+from support.jobs import BEARER, GITHUB, KEY, SUBJECT, program, token, value
+from support.station import config, station
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.faulty import Part
+    from support.station import Station
+
+pytestmark = pytest.mark.whole
+
+AUDIENCE = "sts.amazonaws.com"
+RULE = """\
+version = 1
+
+[[rule]]
+id = "ci"
+effect = "allow"
+principals = ["ci/*"]
+when = { auth = ["ci"], max_session_age = "1h" }
+"""
+ISSUER = """
+[inbound.issuers.{name}]
+preset = "{preset}"
+issuer = "{issuer}"
+audience = "agentauth"
+ambient = {ambient}
+jwks_file = "keys.json"
+kind = "agent"
+name_claim = "repository_id"
+require = {{ {claim} = "7" }}
+"""
+CLAIMS = {
+    "gitlab": "namespace_id",
+    "google": "hd",
+    "buildkite": "organization_id",
+}
+ISSUERS = {
+    "github-actions": GITHUB,
+    "gitlab": "https://gitlab.com",
+    "google": "https://accounts.google.com",
+    "buildkite": "https://agent.buildkite.com",
+    "circleci": "https://oidc.circleci.com/org/00000000-0000-4000-8000-000000000007",
+}
+FLAVOR = {"Metadata-Flavor": "Google"}
+
+
+@dataclass
+class Place:
+    """A station, the endpoint of its job's platform, and an STS."""
+
+    here: Station
+    platform: Faulty
+    sts: Faulty
+
+    def configure(self, preset: str, more: str = "", *, ambient: bool = True) -> None:
+        """Let this platform's issuer stand for its jobs, and AWS take a token."""
+        text = config(self.sts.url).replace('"profile:source"', '"web_identity"')
+        self.here.write("config.toml", text + issuer("ci", preset, ambient=ambient) + more)
+        self.here.write("policy.toml", RULE)
+        self.here.write("keys.json", json.dumps({"keys": [KEY.jwk()]}))
+
+    def github(self, **changed: str) -> dict[str, str]:
+        """Return the variables of a job of GitHub."""
+        return {
+            "GITHUB_ACTIONS": "true",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.platform.url}/?api-version=2.0",
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": BEARER,
+            **changed,
+        }
+
+    def said(self) -> list[Part]:
+        """Return GitHub's answer to the question that came last."""
+        asked = parse_qs(urlsplit(self.platform.requests[-1].target).query)
+        return value(token(asked["audience"][0]))
+
+    def granted(self) -> list[Part]:
+        """Return the session that STS was asked for."""
+        form = parse_qs(self.sts.requests[-1].body.decode())
+        ends = datetime.now(UTC) + timedelta(seconds=int(form["DurationSeconds"][0]))
+        return sts.credential(
+            form["RoleSessionName"][0],
+            operation=form["Action"][0],
+            role=ROLE,
+            account=ACCOUNT,
+            expires=f"{ends:%Y-%m-%dT%H:%M:%SZ}",
+        )
+
+    def nothing_is_left(self, *shown: str) -> None:
+        """Hold that neither what authorizes the job nor a token is in what was shown or kept."""
+        files = [one for one in self.here.folder.glob("**/*") if one.is_file()]
+        kept = b"".join(one.read_bytes() for one in files if one.parent.name != "bin")
+        for secret in (BEARER, "eyJ"):
+            assert secret.encode() not in kept
+            assert secret not in "".join(shown)
+
+
+def issuer(name: str, preset: str, *, ambient: bool) -> str:
+    """Return an issuer of config.toml."""
+    claim = CLAIMS.get(preset, "repository_owner_id")
+    if preset == "circleci":
+        claim = '"oidc.circleci.com/org-id"'
+    return ISSUER.format(
+        name=name,
+        preset=preset,
+        issuer=ISSUERS[preset],
+        ambient=str(ambient).lower(),
+        claim=claim,
+    )
+
+
+def theirs(preset: str, audience: str = "agentauth", **changed: object) -> str:
+    """Return a token of a platform's issuer."""
+    claims = dict.fromkeys(CLAIMS.values(), "7") | {"oidc.circleci.com/org-id": "7"}
+    return token(audience, iss=ISSUERS[preset], **(claims | changed))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Run the two servers."""
+    with running(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Place]:
+    """Run the two servers until the end of the block; they answer well."""
+    with Faulty([]) as platform, Faulty([]) as asked:
+        made = Place(station(folder / "station", asked.url, {}), platform, asked)
+        platform.script = [lambda: iter(made.said())]
+        asked.script = [lambda: iter(made.granted())]
+        yield made
+
+
+def test_a_job_of_github_is_a_principal(place: Place) -> None:
+    """The CI platform's OIDC token, where an issuer with `ambient = true` names that platform."""
+    place.configure("github-actions")
+    who = place.here.json("whoami", "--json", **place.github())
+    assert (who["id"], who["name"], who["kind"]) == (f"ci/{SUBJECT}", "42", "agent")
+    assert who["auth"] == "ci"
+    assert who["authenticated_at"] < who["expires_at"]
+    assert who["source"] == "the job's own token (GitHub Actions, issuer ci)"
+    (request,) = place.platform.requests
+    assert request.headers["authorization"] == f"bearer {BEARER}"
+    place.nothing_is_left(json.dumps(who))
+
+
+def test_a_job_vends_with_a_second_token(place: Place) -> None:
+    """The token that a caller shows to us is not the one that providers trust."""
+    place.configure("github-actions")
+    done = place.here.run("vend", ROLE, "--debug", **place.github())
+    assert done.returncode == 0, done.stderr
+    asked = [parse_qs(urlsplit(one.target).query) for one in place.platform.requests]
+    assert [one["audience"] for one in asked] == [["agentauth"], [AUDIENCE]]
+    assert place.sts.requests[0].body.count(b"WebIdentityToken=eyJ") == 1
+    place.nothing_is_left(done.stdout, done.stderr)
+    intent, issued = place.here.records()
+    assert (intent["event"], issued["event"]) == ("vend.intent", "vend.issued")
+    assert (issued["principal"], issued["auth"]) == (f"ci/{SUBJECT}", "ci")
+    assert issued["session_age"] < 60
+    place.here.everything_holds()
+    shown = place.here.run("vend", ROLE, "--dry-run", **place.github())
+    assert (
+        "token: for sts.amazonaws.com, from GitHub Actions, for a second token of the job\n"
+        in shown.stdout
+    )
+
+
+def test_the_command_of_exec_cannot_ask(place: Place) -> None:
+    """`exec` takes from the child what would fetch such tokens."""
+    place.configure("github-actions")
+    variables = place.github(
+        ACTIONS_RUNTIME_TOKEN="t", GITHUB_TOKEN="t", BUILDKITE_AGENT_ACCESS_TOKEN="t"
+    )
+    done = place.here.run("exec", ROLE, "--", "env", **variables)
+    assert done.returncode == 0, done.stderr
+    names = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert {"AWS_SESSION_TOKEN", "GITHUB_ACTIONS"} <= names
+    assert not names & (variables.keys() - {"GITHUB_ACTIONS"})
+    place.nothing_is_left(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (answer(b"{}", 403), "status 403"),
+        (redirect("http://127.0.0.1:1/"), "a redirect (302), which is not followed"),
+        (html(), "the answer is not"),
+        (answer(b"x" * 100_000), "the answer is larger than 65536 bytes"),
+        (value("x.y.z"), "the token is not"),
+    ],
+)
+def test_a_platform_that_fails_is_exit_4(place: Place, said: list[Part], words: str) -> None:
+    """A weaker source never stands in for a stronger one that failed."""
+    place.configure("github-actions")
+    place.platform.script = [said]
+    done = place.here.run("vend", ROLE, **place.github())
+    assert (done.returncode, done.stdout) == (4, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert place.here.events() == ["login.failed"]
+    assert not place.sts.requests
+    place.nothing_is_left(done.stderr)
+
+
+def test_what_a_job_lacks_is_said(place: Place) -> None:
+    """GitHub without `permissions: id-token: write`; an empty variable is no absence."""
+    place.configure("github-actions")
+    for variables in (
+        {"GITHUB_ACTIONS": "true"},
+        place.github(ACTIONS_ID_TOKEN_REQUEST_TOKEN=""),
+        place.github(ACTIONS_ID_TOKEN_REQUEST_URL=""),
+    ):
+        done = place.here.run("whoami", **variables)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert "permissions: {id-token: write}" in done.stderr
+    assert not place.platform.requests
+
+
+def test_a_token_for_another_audience_is_refused(place: Place) -> None:
+    """Tokens are verified as any JWT of that issuer."""
+    place.configure("github-actions")
+    for audience, changed in ((AUDIENCE, {}), ("agentauth", {"repository_owner_id": "8"})):
+        place.platform.script = [value(token(audience, **changed))]
+        done = place.here.run("whoami", **place.github())
+        assert done.returncode == 4
+        assert "audience is not" in done.stderr or "`repository_owner_id`" in done.stderr
+
+
+def test_a_second_token_that_is_none_goes_to_no_provider(place: Place) -> None:
+    """What the platform gives for a provider has to be for that provider."""
+    place.configure("github-actions")
+    place.platform.script = [value(token()), value(token())]
+    done = place.here.run("vend", ROLE, **place.github())
+    assert done.returncode == 4
+    assert "the token's audience is not sts.amazonaws.com" in done.stderr
+    assert not place.sts.requests
+    assert place.here.events()[-1] == "vend.failed"
+
+
+def test_only_the_ambient_platform_is_asked(place: Place) -> None:
+    """A build on a cloud VM must not become the VM."""
+    google = issuer("cloud", "google", ambient=True)
+    machine = {"K_SERVICE": "x", "GCE_METADATA_HOST": f"127.0.0.1:{place.platform.port}"}
+    place.configure("github-actions", google)
+    who = place.here.json("whoami", "--json", **place.github(), **machine)
+    assert who["id"] == f"ci/{SUBJECT}"
+    # The job may not ask: it does not become the machine.
+    done = place.here.run("whoami", GITHUB_ACTIONS="true", **machine)
+    assert done.returncode == 4
+    # The machine's issuer alone, in a job: the job's platform is not asked.
+    place.platform.script = [answer(theirs("google").encode(), headers=FLAVOR)]
+    place.configure("github-actions", google, ambient=False)
+    who = place.here.json("whoami", "--json", **place.github(), **machine)
+    assert who["id"] == f"cloud/{SUBJECT}"
+    assert place.platform.requests[-1].headers["metadata-flavor"] == "Google"
+    assert "authorization" not in place.platform.requests[-1].headers
+    # No issuer is ambient: the OS account.
+    place.configure("github-actions", ambient=False)
+    who = place.here.json("whoami", "--json", **place.github(), **machine)
+    assert who["id"].startswith("os/")
+
+
+def test_a_job_of_gitlab(place: Place) -> None:
+    """The token is in a variable, one for each audience."""
+    place.configure("gitlab")
+    ours = {"GITLAB_CI": "true", "AGENTAUTH_ID_TOKEN": theirs("gitlab")}
+    done = place.here.run("vend", ROLE, **ours)
+    assert done.returncode == 4
+    assert 'id_tokens: {STS_AMAZONAWS_COM_ID_TOKEN: {aud: "sts.amazonaws.com"}}' in done.stderr
+    both = ours | {"STS_AMAZONAWS_COM_ID_TOKEN": theirs("gitlab", AUDIENCE)}
+    done = place.here.run("exec", ROLE, "--", "env", **both)
+    assert done.returncode == 0, done.stderr
+    assert "ID_TOKEN" not in done.stdout
+    place.nothing_is_left(done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("preset", "variable", "name"),
+    [("buildkite", "BUILDKITE", "buildkite-agent"), ("circleci", "CIRCLECI", "circleci")],
+)
+def test_a_job_whose_platform_has_a_program(
+    place: Place, preset: str, variable: str, name: str
+) -> None:
+    """Run with a bounded time, no shell, no inherited secrets beyond what it needs."""
+    place.configure(preset)
+    bodies = {audience: theirs(preset, audience) for audience in ("agentauth", AUDIENCE)}
+    cases = "\n".join(f"*{audience}*) echo {text};;" for audience, text in bodies.items())
+    folder = program(place.here.folder / "bin", name, f'case "$*" in\n{cases}\nesac')
+    environ = {variable: "true", "PATH": f"{folder}:/usr/bin:/bin"}
+    who = place.here.json("whoami", "--json", **environ)
+    assert (who["id"], who["auth"]) == (f"ci/{SUBJECT}", "ci")
+    done = place.here.run("vend", ROLE, **environ)
+    assert done.returncode == 0, done.stderr
+    place.nothing_is_left(done.stdout, done.stderr)
+    program(folder, name, "exit 1")
+    assert place.here.run("whoami", **environ).returncode == 4
+
+
+def test_a_service_of_google_cloud(place: Place) -> None:
+    """Google's metadata server, for our audience and for a provider's."""
+    place.configure("google")
+
+    def said() -> list[Part]:
+        asked = parse_qs(urlsplit(place.platform.requests[-1].target).query)
+        return answer(theirs("google", asked["audience"][0]).encode(), headers=FLAVOR)
+
+    place.platform.script = [lambda: iter(said())]
+    environ = {"CLOUD_RUN_JOB": "j", "GCE_METADATA_HOST": f"127.0.0.1:{place.platform.port}"}
+    done = place.here.run("exec", ROLE, "--", "env", **environ)
+    assert done.returncode == 0, done.stderr
+    assert "GCE_METADATA_HOST=127.0.0.1:1\n" in done.stdout
+    assert len(place.platform.requests) == 2
+    place.nothing_is_left(done.stdout, done.stderr)
+
+
+def test_a_platform_is_asked_for_somebody_who_is_no_job_of_it(place: Place) -> None:
+    """An identity on the command line that would not be used: exit 2, naming what comes first."""
+    place.configure("github-actions")
+    done = place.here.run("whoami", "--identity", "ci", **place.github())
+    assert done.returncode == 2
+    assert "the job's own token (GitHub Actions, issuer ci) is there and comes first" in done.stderr
+    assert not place.platform.requests
