@@ -159,7 +159,22 @@ def test_a_job_of_github_is_a_principal(place: Place) -> None:
     assert who["source"] == "the job's own token (GitHub Actions, issuer ci)"
     (request,) = place.platform.requests
     assert request.headers["authorization"] == f"bearer {BEARER}"
-    place.nothing_is_left(json.dumps(who))
+    assert who["ends_with"] == "token"
+    assert [one["state"] for one in who["sources"]] == [
+        *("absent", "absent", "used", "absent", "later")
+    ]
+    place.platform.script = [value(token(act={"sub": "bot"}))]
+    shown = place.here.run("whoami", **place.github()).stdout
+    place.nothing_is_left(json.dumps(who), shown)
+    for line in (
+        "name: 42",
+        "acted for by: ci/bot",
+        "from: the job's own token (GitHub Actions, issuer ci)",
+        "  the job's own token: used",
+    ):
+        assert f"\n{line}\n" in shown
+    assert "\nby: a job's token, since 20" in shown
+    assert "Z, the end of the token\n" in shown
 
 
 def test_a_job_vends_with_a_second_token(place: Place) -> None:
