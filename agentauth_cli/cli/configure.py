@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from agentauth_cli import files
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import configure_github, screen
 from agentauth_cli.cli.options import Environment, Json, Tool
 from agentauth_cli.config import places
 from agentauth_cli.errors import ConfigError, RecursionRefusedError, UsageError
@@ -68,6 +68,8 @@ def declare(app: typer.Typer) -> None:
             take_out(wiring, given, as_json=as_json)
         else:
             put_in(wiring, given, show=show, as_json=as_json)
+
+    configure_github.declare(group)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from agentauth_cli.cli.options import (
     Tokens,
     Tool,
 )
-from agentauth_cli.deliver import formats, stdout
+from agentauth_cli.deliver import formats, github, stdout
 from agentauth_cli.errors import UsageError
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.secret import MASK
@@ -120,15 +120,18 @@ def parsed(option: str, parse: Callable[[T], int], given: T | None) -> int | Non
 def work(wiring: Wiring, given: VendInput) -> None:
     """Vend, and write the credential in its format."""
     render = formats.named(given.format, given.asked.tool.provider)
+    file = github.file(wiring.environ) if given.format == "github" else None
     show = given.reveal or not screen.is_terminal(sys.stdout)
 
     def deliver(vended: Vended) -> None:
         if show:
             stdout.write(render(vended))
-            return
-        hidden = replace(vended.credential, credentials=formats.masked(vended.credential))
-        text = render(replace(vended, credential=hidden))
-        stdout.write(text.replace(json.dumps(MASK)[1:-1], MASK))
+        else:
+            hidden = replace(vended.credential, credentials=formats.masked(vended.credential))
+            text = render(replace(vended, credential=hidden))
+            stdout.write(text.replace(json.dumps(MASK)[1:-1], MASK))
+        if file is not None:
+            github.append(file, vended.credential)
 
     vended = go(wiring.parts(), given.asked, deliver)
     if not show:

@@ -111,11 +111,23 @@ def variables(credential: ProviderCredential) -> dict[str, str]:
     return found
 
 
+def as_github(vended: Vended) -> str:
+    """Return the commands that let a job of GitHub Actions hide the secrets in its log.
+
+    Its variables go to a file (`deliver.github`). Source: GitHub's documentation, "Workflow
+    commands". Raises as `variables` does.
+    """
+    variables(vended.credential)
+    hidden = (value.replace("%", "%25") for value in secrets(vended.credential))
+    return "".join(f"::add-mask::{value}\n" for value in hidden)
+
+
 FORMATS: dict[str, Callable[[Vended], str]] = {
     "json": as_json,
     "aws": as_aws,
     "process": as_aws,
     "env": as_env,
+    "github": as_github,
 }
 
 

@@ -229,10 +229,10 @@ def test_a_format_is_known_by_its_name() -> None:
     """An unknown format is a wrong use, and the known ones are named."""
     for name, render in formats.FORMATS.items():
         assert formats.named(name, ProviderType.AWS) is render
-    for name in ("", "JSON", "yaml", "gcp", "github"):
+    for name in ("", "JSON", "yaml", "gcp", "Github"):
         with pytest.raises(UsageError) as caught:
             formats.named(name, ProviderType.AWS)
-        assert caught.value.hint == "One of json, aws, process, env"
+        assert caught.value.hint == "One of json, aws, process, env, github"
 
 
 def test_a_format_of_one_provider_is_not_anothers() -> None:
@@ -260,3 +260,18 @@ def test_what_is_not_known_to_be_public_is_masked() -> None:
     """A part that nobody thought of is a secret."""
     credential = replace(_vended().credential, credentials=SecretMapping({"new_part": "x"}))
     assert dict(formats.masked(credential)) == {"new_part": MASK}
+
+
+def test_github_hides_the_secrets_first() -> None:
+    """`github`: masks first; a percent sign is written as the runner reads it."""
+    vended = _vended(aws_session_token="a%0Ab%")
+    assert formats.as_github(vended) == (
+        f"::add-mask::{KEYS['aws_secret_access_key']}\n::add-mask::a%250Ab%25\n"
+    )
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\x85b", "a\u2028b", "\0"])
+def test_github_writes_no_value_of_several_lines(value: str) -> None:
+    """A value with control characters is an error: no line of it becomes a variable."""
+    with pytest.raises(ProviderAnswerError):
+        formats.as_github(_vended(aws_session_token=value))
