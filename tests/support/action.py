@@ -23,9 +23,11 @@ ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 TOKEN = "made-up-github-token"
 _EXPRESSION = re.compile(r"\$\{\{ *([A-Za-z0-9_.-]+) *\}\}")
 
-# What .ci/environment asks of uv: here it installs the program that is tested.
+# What .ci/environment asks of uv: here it installs the program that is tested. It has no business
+# with the job's identity.
 _UV = """\
 #!/bin/sh
+[ -z "${{ACTIONS_ID_TOKEN_REQUEST_TOKEN-}}" ] || exit 99
 echo "uv $*" >> "{log}"
 case $1 in
     venv) for folder; do :; done; mkdir -p "$folder/bin" ;;
