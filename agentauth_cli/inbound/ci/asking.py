@@ -15,6 +15,7 @@ import contextlib
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,12 @@ Ask = Callable[[str], Secret]
 """Asks for a token with this audience: it is not looked at yet. Raises AuthenticationError."""
 
 SECONDS = 10.0
+PAUSES = (0.3, 0.7)
+"""Seconds before a question is asked again."""
+
 LIMIT = 4 * MAX_TOKEN
 _OK = 200
+_BUSY = frozenset({429, 500, 502, 503, 504})
 
 
 def variable(environ: Mapping[str, str], name: str, platform: str, hint: str) -> str:
@@ -66,10 +71,12 @@ def get(
     `refused` is the hint where it is another. `metadata` is the transport's.
     """
     deadline = Deadline(SECONDS)
+
+    def ask() -> Response:
+        return send("GET", url, deadline=deadline, headers=headers, limit=LIMIT, metadata=metadata)
+
     try:
-        answer = send(
-            "GET", url, deadline=deadline, headers=headers, limit=LIMIT, metadata=metadata
-        )
+        answer = _patient(ask)
     except ProviderUnreachableError as error:
         raise failed(platform, error.message, "ambient_unreachable") from None
     except ProviderAnswerError as error:
@@ -78,6 +85,20 @@ def get(
         why = f"it refused to give a token, with status {answer.status}"
         raise failed(platform, why, "ambient_refused", refused)
     return answer
+
+
+def _patient(ask: Callable[[], Response]) -> Response:
+    """Return the answer; where nothing answers, or with a fault that passes, that of a later try.
+
+    The time is bounded by whoever asks.
+    """
+    for pause in PAUSES:
+        with contextlib.suppress(ProviderUnreachableError):
+            answer = ask()
+            if answer.status not in _BUSY:
+                return answer
+        time.sleep(pause)
+    return ask()
 
 
 def failed(platform: str, why: str, reason: str, hint: str | None = None) -> AuthenticationError:

@@ -11,11 +11,11 @@ import pytest
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.ci import asking
 from agentauth_cli.inbound.ci.github import detect
+from agentauth_cli.secret import Secret
 from support.faulty import Faulty, answer, cut, html, redirect, refused_port, silence
 from support.jobs import BEARER, token, value
 
 if TYPE_CHECKING:
-    from agentauth_cli.secret import Secret
     from support.faulty import Part
 
 URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
@@ -132,3 +132,22 @@ def test_an_authorization_that_is_no_header_is_not_sent() -> None:
         environ = job(server.url, **{TOKEN: f"{BEARER}\r\nx-evil: 1"})
         assert refusal(environ).reason == "ambient_unreachable"
     assert not server.requests
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_a_fault_that_passes_is_waited_for(status: int) -> None:
+    """Bounded tries: a platform that is busy, or hangs up, is asked again, three times in all."""
+    good = token()
+    with Faulty([answer(b"", status, {"Retry-After": "86400"}), cut(), value(good)]) as server:
+        assert asked(job(server.url)) == Secret(good)
+    with Faulty([answer(b"", status)]) as server:
+        assert refusal(job(server.url)).reason == "ambient_refused"
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("said", [answer(b"", 403), answer(b"", 404), html(), redirect("/")])
+def test_a_refusal_is_not_asked_twice(said: list[Part]) -> None:
+    """What another try would not change."""
+    with Faulty([said]) as server:
+        refusal(job(server.url))
+        assert len(server.requests) == 1
