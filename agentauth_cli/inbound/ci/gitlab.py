@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentauth_cli.inbound.ci.asking import variable
+from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.secret import Secret
 
 if TYPE_CHECKING:
@@ -36,5 +36,12 @@ def variable_for(audience: str) -> str:
 
 def _token(environ: Mapping[str, str], audience: str) -> Secret:
     name = variable_for(audience)
-    hint = f'Add to the job: `id_tokens: {{{name}: {{aud: "{audience}"}}}}`'
-    return Secret(variable(environ, name, NAME, hint))
+    value = environ.get(name)
+    if not value:
+        state = "is empty" if value == "" else "is not there"
+        raise AuthenticationError(
+            f"the job's own token of {NAME}: the variable of the one for {audience} {state}",
+            reason="ambient_variable",
+            hint=f"Let its `id_tokens` have {name}",
+        )
+    return Secret(value)
