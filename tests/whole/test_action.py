@@ -171,6 +171,14 @@ def test_what_is_kept_is_for_nobody_else(place: Place, tmp_path: Path) -> None:
         assert path.name != "git"
 
 
+def test_an_ephemeral_ledger_tells_the_log(place: Place, tmp_path: Path) -> None:
+    """With `ledger = "ephemeral"` the audit records are in the job's log, and no file is left."""
+    made = runner(place, tmp_path / "runner", AGENTAUTH_LEDGER="ephemeral")
+    assert made.run(tool=ROLE) == 0, made.log
+    assert '"event":"vend.issued"' in made.log
+    assert not list((made.folder / "temp").rglob("*.db*"))
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="running as another account needs root")
 @pytest.mark.parametrize("inputs", [{}, {"config_ref": "main"}, {"command": "id -u"}])
 def test_files_of_root_serve_another_account(place: Place, inputs: dict[str, str]) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from agentauth_cli.wiring import Wiring
 from support.cloud import ROLE
 from support.faulty import answer, html, redirect
 from support.jobs import (
@@ -243,4 +244,17 @@ def test_a_platform_is_asked_for_somebody_who_is_no_job_of_it(place: Place) -> N
     done = place.here.run("whoami", "--identity", "ci", **place.github())
     assert done.returncode == 2
     assert "the job's own token (GitHub Actions, issuer ci) is there and comes first" in done.stderr
+    assert not place.platform.requests
+
+
+def test_a_job_speaks_for_nobody_else(place: Place) -> None:
+    """A service that runs in a job gets no token of the job for its own callers."""
+    place.configure("github-actions")
+    environ = {**place.here.environ, **place.github()}
+    jobs = []
+    for shown in (None, lambda: None):
+        tokens = Wiring(environ, shown=shown).tokens("dev", "aws")
+        assert tokens is not None
+        jobs.append(tokens.job())
+    assert [job and job.issuer for job in jobs] == ["ci", None]
     assert not place.platform.requests
