@@ -12,7 +12,7 @@ import typer
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Json
-from agentauth_cli.cli.preview import goes_round
+from agentauth_cli.cli.preview import asks_round, goes_round
 from agentauth_cli.config import schemas
 from agentauth_cli.errors import AgentAuthError
 from agentauth_cli.inbound.jwt import opened
@@ -169,7 +169,11 @@ def _bypasses(
     """Find where the token that callers show is one that the provider trusts."""
     if tokens.reuse_inbound:
         yield Finding("warning", "bypass", goes_round(f"{about}.reuse_inbound", provider))
-    for issuer in wiring.settings.inbound.issuers:
+    inbound = wiring.settings.inbound
+    if tokens.token_file is None:
+        for name, _ in inbound.ambient:
+            yield Finding("warning", "bypass", asks_round(name, provider))
+    for issuer in inbound.issuers:
         if issuer.audience == audience:
             key = f"{about}.audience is that of issuer {issuer.name}"
             yield Finding("warning", "bypass", goes_round(key, provider))

@@ -24,6 +24,14 @@ def goes_round(key: str, provider: str) -> str:
     )
 
 
+def asks_round(issuer: str, provider: str) -> str:
+    """Return the warning that a job can fetch what the provider trusts, past agentauth."""
+    return (
+        f"inbound.issuers.{issuer}.ambient: whatever runs in a job can ask for the token that "
+        f"{provider} trusts, past policy, budgets and audit; `exec` takes what asks from its command"
+    )
+
+
 def work(wiring: Wiring, given: Asked, *, as_json: bool) -> None:
     """Go the way of `check`; show the request that would be sent, and warn of what it cannot do.
 
@@ -36,6 +44,8 @@ def work(wiring: Wiring, given: Asked, *, as_json: bool) -> None:
     if way is not None and way.reused:
         key = f"environments.{given.tool.environment}.{given.tool.provider}.reuse_inbound"
         warnings.append(goes_round(key, given.tool.provider))
+    if way is not None and way.job is not None:
+        warnings.append(asks_round(way.job.issuer, given.tool.provider))
     told = shape(given.tool, found, way, warnings)
     if as_json:
         screen.out_json(told)

@@ -36,11 +36,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where a token comes from, in words. `reused`: the caller holds it already."""
+    """Where a token comes from, in words.
+
+    `reused`: the caller holds it already. `job`: the one that it is of, which can ask for it too.
+    """
 
     words: str
     fetch: Callable[[str], Secret] = field(repr=False)
     reused: bool = False
+    job: Job | None = None
 
 
 def _no_job() -> Job | None:
@@ -94,6 +98,7 @@ class ProviderTokens:
             return Way(
                 f"{job.platform}, for a second token of the job",
                 partial(_of_the_job, job, issuer, principal),
+                job=job,
             )
         token = self.presented() if issuer is not None else None
         if issuer is not None and token is not None:

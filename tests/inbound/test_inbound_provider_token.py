@@ -245,6 +245,7 @@ def test_a_job_asks_its_platform_for_a_second_token(file: Path) -> None:
         assert port.token_for(ALICE, AUDIENCE) == Secret(second)
         way = port.way(ALICE)
         assert (way.words, way.reused) == ("Platform, for a second token of the job", False)
+        assert way.job is not None
         assert not server.requests
     before = replace(port, token_file=file)
     assert before.way(ALICE).words.startswith("the token file")

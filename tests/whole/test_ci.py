@@ -88,6 +88,11 @@ def test_a_job_vends_with_a_second_token(place: Place) -> None:
         "token: for sts.amazonaws.com, from GitHub Actions, for a second token of the job\n"
         in shown.stdout
     )
+    round_ = (
+        "inbound.issuers.ci.ambient: whatever runs in a job can ask for the token that aws trusts"
+    )
+    assert shown.stderr.startswith(f"warning: {round_}")
+    assert f"bypass: {round_}" in place.here.run("doctor").stdout
 
 
 def test_the_command_of_exec_cannot_ask(place: Place) -> None:
