@@ -28,7 +28,7 @@ def asks_round(issuer: str, provider: str) -> str:
     """Return the warning that a job can fetch what the provider trusts, past agentauth."""
     return (
         f"inbound.issuers.{issuer}.ambient: whatever runs in a job can ask for the token that "
-        f"{provider} trusts, past policy, budgets and audit; `exec` takes what asks from its command"
+        f"{provider} trusts, past policy, budgets and audit; `exec` takes what asks from the child"
     )
 
 
