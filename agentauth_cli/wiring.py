@@ -34,7 +34,7 @@ from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.source import Source, Standing

@@ -45,8 +45,9 @@ _agentauth() {
         "policy test") words="--coverage --junit --json --help" ;;
         "policy fmt") words="--check --json --help" ;;
         "policy schema") words="--help" ;;
-        "configure") words="aws --help" ;;
+        "configure") words="aws github --help" ;;
         "configure aws") words="--env --profile --print --remove --json --help" ;;
+        "configure github") words="--env --print --json --help" ;;
         "ledger") words="reset --help" ;;
         "ledger reset") words="--reason --json --help" ;;
     esac
