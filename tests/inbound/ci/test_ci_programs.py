@@ -135,7 +135,11 @@ def test_a_program_that_cannot_be_run(tmp_path: Path) -> None:
         ("true", "ambient_answer", "what came is empty"),
         ("echo", "ambient_answer", "what came is empty"),
         ("yes", "ambient_answer", "wrote too much"),
-        ("yes >&2 & echo a.b.c; exit 7", "ambient_program", "ended with code 7"),
+        (
+            "head -c 1000000 /dev/zero >&2; echo a.b.c; exit 7",
+            "ambient_program",
+            "ended with code 7",
+        ),
     ],
 )
 def test_a_program_that_fails(tmp_path: Path, body: str, reason: str, words: str) -> None:
