@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from agentauth_cli import files
 from agentauth_cli.errors import KeyringError, KeyringSilentError
+from agentauth_cli.inbound import keyring_entry
 from agentauth_cli.secret import Secret
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SERVICE = "agentauth"
 LOCK = "keyring.lock"
 SECONDS = 30.0
 """For one call: as long as it takes a person to unlock the keyring."""
@@ -132,7 +132,7 @@ def _of(backend: KeyringBackend, modules: Sequence[str]) -> bool:
 
 def _get(entry: str) -> Secret | None:
     for backend in _backends():
-        value = backend.get_password(SERVICE, entry)
+        value = keyring_entry.read(backend, entry)
         if value is not None:
             return Secret(value)
     return None
@@ -141,7 +141,7 @@ def _get(entry: str) -> Secret | None:
 def _set(entry: str, value: Secret) -> None:
     for backend in _backends():
         try:
-            backend.set_password(SERVICE, entry, value.reveal())
+            keyring_entry.write(backend, entry, value.reveal())
         except NotImplementedError:  # one that only reads, as those of package registries
             continue
         return
@@ -150,5 +150,4 @@ def _set(entry: str, value: Secret) -> None:
 
 def _delete(entry: str) -> None:
     for backend in _backends():
-        if backend.get_password(SERVICE, entry) is not None:
-            backend.delete_password(SERVICE, entry)
+        keyring_entry.remove(backend, entry)

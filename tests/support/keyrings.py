@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import keyring
 import keyring.core
 from keyring.backend import KeyringBackend
-from keyring.errors import InitError, KeyringLocked, PasswordSetError
+from keyring.errors import InitError, KeyringError, KeyringLocked, PasswordSetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import pytest
 
@@ -112,11 +113,15 @@ class LockedKeyring(FileKeyring):
 
 
 class BrokenKeyring(FileKeyring):
-    """One that does not even begin; what it says holds what it was given."""
+    """One that does not even begin."""
 
     def get_password(self, service: str, username: str) -> str | None:
         """Give nothing."""
         raise InitError(f"{service} {username}")
+
+
+class TellingKeyring(FileKeyring):
+    """One that takes nothing; what it says holds what it was given."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         """Take nothing, and tell everybody."""
@@ -152,3 +157,71 @@ class SilentKeyring(FileKeyring):
         """Keep an entry, and wait."""
         super().set_password(service, username, password)
         RELEASE.wait()
+
+
+class SmallKeyring(FileKeyring):
+    """One as Windows and macOS have them: 2,560 bytes of UTF-16 at most, and nobody beside us."""
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Return an entry."""
+        with self._alone():
+            return super().get_password(service, username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Keep an entry that is small enough."""
+        if len(password.encode("utf-16-le", "surrogatepass")) > 2560:
+            raise PasswordSetError("The stub received bad data")
+        with self._alone():
+            super().set_password(service, username, password)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse who comes while somebody else is there."""
+        taken = self._path.with_suffix(".taken")
+        try:
+            taken.touch(exist_ok=False)
+        except FileExistsError:
+            raise KeyringError("the keychain is busy") from None
+        try:
+            yield
+        finally:
+            taken.unlink()
+
+
+class FrailKeyring(SmallKeyring):
+    """One that dies after so many writes and deletions: `left` says how many are left to it."""
+
+    left = 0
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Keep an entry, or die."""
+        self._live()
+        super().set_password(service, username, password)
+
+    def delete_password(self, service: str, username: str) -> None:
+        """Forget an entry, or die."""
+        self._live()
+        super().delete_password(service, username)
+
+    def _live(self) -> None:
+        type(self).left -= 1
+        if self.left < 0:
+            raise KeyringError("killed")
+
+
+class AskingKeyring(FileKeyring):
+    """One that is locked and asks a person each time, who says no; `asked` counts."""
+
+    asked = 0
+
+    def get_password(self, service: str, username: str) -> str | None:
+        """Ask, and give nothing."""
+        self._ask(service, username)
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        """Ask, and take nothing."""
+        self._ask(service, username, password)
+
+    def _ask(self, *known: str) -> NoReturn:
+        type(self).asked += 1
+        raise KeyringLocked(" ".join(known))
