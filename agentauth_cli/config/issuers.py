@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _TAKEN = (
     *("issuer", "audience", "algorithms", "jwks_url", "kind", "subject_claim", "name_claim"),
-    *("groups_claim", "require", "client_id", "token_endpoint", "session"),
+    *("groups_claim", "require", "client_id", "scopes", "session", "token_endpoint"),
+    *("authorization_endpoint", "device_authorization_endpoint", "revocation_endpoint"),
 )
 
 
@@ -59,6 +60,8 @@ def conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
     if entra and whole["subject_claim"] in MUTABLE:
         claim = whole["subject_claim"]
         yield (*at, "subject_claim"), f"{claim} can be changed by its owner there: use oid or sub"
+    if entry["scopes"] is not None and "openid" not in entry["scopes"]:
+        yield (*at, "scopes"), "without `openid` a login brings no ID token"
     if entry["ambient"] and preset not in PLATFORMS:
         names = ", ".join(PLATFORMS)
         yield (*at, "ambient"), f"needs a `preset` that says what platform this is: {names}"

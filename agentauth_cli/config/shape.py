@@ -39,6 +39,7 @@ _ROLE_TEMPLATE = re.compile(
 )
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]+")
 _PERMISSION = re.compile(r"[A-Za-z0-9.:/*_-]{1,256}")
+_SCOPE = re.compile(r"[!#-\[\]-~]{1,256}")  # RFC 6749, section 3.3
 ENDPOINT = re.compile(r"(https?)://(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+)(?::[0-9]{1,5})?(/[^\s?#]*)?")
 
 
@@ -112,6 +113,7 @@ _ISSUER = Table(
         "preset": Key(Value(values.Choice(*PRESETS))),
         "audience": Key(Value(values.text), required=True),
         "client_id": _TEXT,
+        "scopes": Key(ListOf(Value(values.Form(_SCOPE, "a scope such as openid")))),
         "algorithms": Key(ListOf(Value(values.Choice(*ALGORITHMS)))),
         "jwks_url": _ANY_URL,
         "jwks_file": _TEXT,

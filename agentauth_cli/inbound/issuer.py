@@ -19,7 +19,8 @@ class Issuer:
     `name` becomes the principal's issuer, `issuer` is the exact ``iss``. The keys come from
     `jwks_file` (absolute), else `jwks_url`, else discovery. Without `name_claim` the name is the
     subject, without `groups_claim` there are no groups. Each claim in `require` must have the value
-    given. A login lasts for `session` seconds.
+    given. A login lasts for `session` seconds; with `client_id` it can be one in the browser, which
+    asks for `scopes` at these endpoints, where they are given instead of discovered.
     """
 
     name: str
@@ -36,3 +37,7 @@ class Issuer:
     client_id: str | None = None
     token_endpoint: str | None = None
     session: int = 8 * 60 * 60
+    scopes: tuple[str, ...] | None = None
+    authorization_endpoint: str | None = None
+    device_authorization_endpoint: str | None = None
+    revocation_endpoint: str | None = None

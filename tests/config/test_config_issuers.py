@@ -270,3 +270,15 @@ def test_the_name_claims_of_presets_are_known() -> None:
         inbound__issuers__okta={**preset("okta"), "audience": "a"},
     )
     assert both.name_claims == {"github": "repository_id", "sso": "preferred_username"}
+
+
+def test_the_scopes_of_a_login() -> None:
+    """What a login asks an issuer for: one scope a string, `openid` among them."""
+    issuer = {"issuer": "https://id.acme.dev", "audience": "agentauth"}
+    assert found(**issuer).scopes is None
+    named = found(**issuer, scopes=["openid", "https://acme.dev/groups"])
+    assert named.scopes == ("openid", "https://acme.dev/groups")
+    (wrong,) = refused(inbound__issuers={"acme": {**issuer, "scopes": ["email"]}})
+    assert wrong == ("inbound.issuers.acme.scopes: without `openid` a login brings no ID token")
+    (wrong,) = refused(inbound__issuers={"acme": {**issuer, "scopes": ["openid email"]}})
+    assert "expected a scope such as openid" in wrong
