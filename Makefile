@@ -6,7 +6,9 @@
 
 BIN = .venv/bin
 AWS = .venv-aws
+OIDC = .cache/oidc
 export AGENTAUTH_TEST_AWS = $(CURDIR)/$(AWS)/bin/aws
+export AGENTAUTH_TEST_OIDC = $(CURDIR)/$(OIDC)
 export RUFF_CACHE_DIR = .cache/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY = .cache/hypothesis
 
@@ -28,7 +30,7 @@ types: .venv/.ready
 imports: .venv/.ready
 	@$(BIN)/lint-imports --cache-dir .cache/import-linter
 
-unit: .venv/.ready $(AWS)/.ready
+unit: .venv/.ready $(AWS)/.ready $(OIDC)/.ready
 	@rm -f .cache/coverage*
 	@$(BIN)/coverage run -m pytest -n 2 -q $(TESTS)
 	@$(BIN)/coverage combine --quiet 2>/dev/null # a killed process leaves half a file
@@ -84,3 +86,13 @@ clean:
 $(AWS)/.ready: requirements-aws.txt .ci/environment
 	@echo 'setting up $(AWS) (once)' >&2
 	@.ci/environment $(AWS) requirements-aws.txt
+
+# a real OpenID provider, where npm is there; without it the tests name what they did without
+$(OIDC)/.ready: tests/support/oidc/package-lock.json
+	@mkdir -p $(OIDC)
+	@cp tests/support/oidc/package.json tests/support/oidc/package-lock.json $(OIDC)
+	@if command -v npm >/dev/null; then \
+	    echo 'setting up $(OIDC) (once)' >&2; \
+	    npm ci --prefix $(OIDC) --cache $(CURDIR)/.cache/npm --ignore-scripts --no-audit \
+	        --no-fund --silent && touch $@; \
+	fi

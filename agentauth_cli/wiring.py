@@ -23,7 +23,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.inbound import source
 from agentauth_cli.inbound.jwks import KeySource
 from agentauth_cli.inbound.keyring import Keyring
-from agentauth_cli.inbound.login import Logins
+from agentauth_cli.inbound.logins import Logins
 from agentauth_cli.inbound.provider_token import ProviderTokens
 from agentauth_cli.inbound.session import Sessions
 from agentauth_cli.inbound.verifier import Verifier
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from agentauth_cli.config.settings import Settings
+    from agentauth_cli.inbound.logins import Renew
     from agentauth_cli.inbound.source import Source, Standing
     from agentauth_cli.ledger.sqlite import SQLiteLedger
     from agentauth_cli.model import Principal
@@ -300,11 +301,16 @@ class Wiring:
             job=lambda: None if self.shown else self.identity.job,
             token_file=self.places.config / file if file else None,
             reuse_inbound=found["reuse_inbound"],
+            renewal=self.renewal,
         )
 
     def presented(self) -> Secret | None:
         """Return the token that the caller has shown, if it was one. Raises AuthenticationError."""
         return (self.shown or self.identity.token)()
+
+    def renewal(self) -> Renew | None:
+        """Return what refreshes the caller's login, if it is of that kind."""
+        return None if self.shown else self.identity.renewal()
 
     def close(self) -> None:
         """Let go of the ledger, if it was opened."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agentauth_cli.cli import screen
+from agentauth_cli.cli import screen, sign_in
 from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.leases import say_living
 from agentauth_cli.cli.options import Identity, Json
@@ -29,7 +29,7 @@ from agentauth_cli.vending import identify, settle
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from agentauth_cli.inbound.login import Kept, Login
     from agentauth_cli.model import Principal
@@ -48,6 +48,13 @@ def declare(app: typer.Typer) -> None:
     @app.command()
     def login(
         *,
+        issuer: Annotated[
+            str | None,
+            typer.Option("--issuer", metavar="NAME", help="Whom to log in with, of several."),
+        ] = None,
+        device: Annotated[
+            bool, typer.Option("--device", help="Show a code to be typed in elsewhere.")
+        ] = False,
         token_stdin: Annotated[
             bool, typer.Option("--token-stdin", help="Read a JWT from standard input.")
         ] = False,
@@ -57,23 +64,27 @@ def declare(app: typer.Typer) -> None:
         identity: Identity = None,
         as_json: Json = False,
     ) -> None:
-        """Verify a token or an API key, and keep it in the keyring."""
-        if token_stdin == api_key_stdin:
-            raise UsageError(
-                "give --token-stdin or --api-key-stdin",
-                hint="`agentauth login --token-stdin < FILE`",
-            )
+        """Log in with an issuer, or with a token or API key, and keep that in the keyring."""
+        ways = [token_stdin, api_key_stdin, issuer is not None or device]
+        if sum(ways) > 1:
+            raise UsageError("give --token-stdin, --api-key-stdin, or --issuer and --device")
         wiring = Wiring(say=screen.say)
-        name = named(wiring, identity)
-        log_in(wiring, LoginInput(name, "jwt" if token_stdin else "api_key"), as_json=as_json)
+        kind: Kept = "jwt" if token_stdin else "api_key" if api_key_stdin else "oidc"
+        given = LoginInput(named(wiring, identity), kind, issuer, device=device)
+        log_in(wiring, given, as_json=as_json)
 
 
 @dataclass(frozen=True)
 class LoginInput:
-    """As which identity to keep what standard input has."""
+    """As which identity to keep what standard input has, or what an issuer gives.
+
+    `issuer` is named where there are several; `device` asks for a code in any case.
+    """
 
     identity: str
     kind: Kept
+    issuer: str | None = None
+    device: bool = False
 
 
 def named(wiring: Wiring, identity: str | None) -> str:
@@ -89,13 +100,13 @@ def named(wiring: Wiring, identity: str | None) -> str:
 
 
 def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
-    """Verify what standard input has, and keep it only where it is good."""
+    """Verify what standard input has, or an issuer gives, and keep it only where it is good."""
     _ = wiring.settings  # it has to load before anybody is asked for anything
-    secret = presented("token" if given.kind == "jwt" else "API key")
+    begin = _with_issuer(wiring, given) if given.kind == "oidc" else _with_input(wiring, given)
     found: list[Login] = []
 
     def verified() -> Principal:
-        login, who = wiring.logins.begin(given.kind, secret)
+        login, who = begin()
         found.append(login)
         return who
 
@@ -105,6 +116,25 @@ def log_in(wiring: Wiring, given: LoginInput, *, as_json: bool) -> None:
         if variable in wiring.environ:
             screen.say(f"{variable} is set, and comes before any login")
     show(given.identity, who, as_json=as_json)
+
+
+def _with_issuer(wiring: Wiring, given: LoginInput) -> Callable[[], tuple[Login, Principal]]:
+    """Return what has a person log in, once it is sure that it could be kept."""
+    issuer = sign_in.issuer_of(wiring, given.issuer)
+    sign_in.client_of(issuer)
+    wiring.sessions.check(given.identity)
+    return partial(sign_in.sign_in, wiring, issuer, device=given.device)
+
+
+def _with_input(wiring: Wiring, given: LoginInput) -> Callable[[], tuple[Login, Principal]]:
+    """Return what verifies that which standard input has."""
+    secret = presented("token" if given.kind == "jwt" else "API key")
+
+    def begin() -> tuple[Login, Principal]:
+        with wiring.later_issuers():
+            return wiring.logins.begin(given.kind, secret)
+
+    return begin
 
 
 def show(identity: str, who: Principal, *, as_json: bool) -> None:

@@ -11,13 +11,15 @@ import typer
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.login import leave, named
 from agentauth_cli.cli.options import Identity, Json
-from agentauth_cli.errors import AgentAuthError, UsageError
-from agentauth_cli.inbound import session
+from agentauth_cli.errors import AgentAuthError, AuthenticationError, UsageError
+from agentauth_cli.inbound import oidc_session, session
 from agentauth_cli.inbound.login import DEFAULT
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from agentauth_cli.inbound.login import Login
 
 
 def declare(app: typer.Typer) -> None:
@@ -54,8 +56,11 @@ def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None
     settled: list[str] = []
     for name in sorted(stored):
         with _noting(failed):
+            login = _kept(wiring, name)
             wiring.sessions.forget(name, partial(_left, wiring, name, settled))
             gone.append(name)
+            if login is not None:
+                _end(name, login)
     if as_json:
         screen.out_json({"identities": gone, "settled": settled})
     elif not stored:
@@ -64,6 +69,23 @@ def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None
         screen.out(f"logged out: {stored[name]}, identity {name}")
     if failed:
         raise failed[0]
+
+
+def _kept(wiring: Wiring, name: str) -> Login | None:
+    """Return the login that is to be forgotten, where it can be read."""
+    try:
+        login, _ = wiring.sessions.get(name)
+    except AuthenticationError:
+        return None
+    return login
+
+
+def _end(name: str, login: Login) -> None:
+    """Have the issuer end what it gave. One that cannot be asked keeps nobody logged in here."""
+    try:
+        oidc_session.end(login)
+    except AuthenticationError as error:
+        screen.say(f"identity {name} is forgotten here, and lives on there: {error.message}")
 
 
 @contextlib.contextmanager

@@ -118,8 +118,12 @@ def red(text: str) -> str:
 
 def colours() -> bool:
     """Say whether standard output is a terminal that shows colours, and nobody forbade them."""
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return not plain and is_terminal(sys.stdout)
+    return draws() and is_terminal(sys.stdout)
+
+
+def draws() -> bool:
+    """Say whether nobody forbade colours and boxes on terminals."""
+    return "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def boxes() -> bool:

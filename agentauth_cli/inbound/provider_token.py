@@ -5,8 +5,9 @@ record. So it is not the one that callers show. It comes from the first of these
 
 1. the ``token_file`` of the environment's provider, read at each use
 2. the platform of the job that the caller is, which is asked for a second token
-3. an exchange at the issuer of the presented token, with its ``token_endpoint`` and ``client_id``
-4. with ``reuse_inbound = true``, the presented token itself
+3. a refresh at the issuer, of a login in the browser or by device
+4. an exchange at the issuer of the presented token, with its ``token_endpoint`` and ``client_id``
+5. with ``reuse_inbound = true``, the presented token itself
 
 One that fails is not replaced by the next.
 """
@@ -21,6 +22,7 @@ from agentauth_cli.errors import AuthenticationError, SourceCredentialError
 from agentauth_cli.inbound.claims import check_audience, is_time
 from agentauth_cli.inbound.exchange import Client, exchange
 from agentauth_cli.inbound.jwt import opened
+from agentauth_cli.inbound.logins import no_renewal
 from agentauth_cli.inbound.source import token_of
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.inbound.ci.job import Job
     from agentauth_cli.inbound.issuer import Issuer
+    from agentauth_cli.inbound.logins import Renew
     from agentauth_cli.model import Principal
     from agentauth_cli.ports import Clock
     from agentauth_cli.secret import Secret
@@ -57,7 +60,8 @@ class ProviderTokens:
     """The tokens for one provider of one environment: a SessionPort.
 
     `presented` returns the token that the caller has shown, None where it was something else; `job`
-    the one that the caller is, None where it is none.
+    the one that the caller is, None where it is none; `renewal` what refreshes the caller's login,
+    None where there is none of that kind.
     """
 
     issuers: Sequence[Issuer]
@@ -66,6 +70,7 @@ class ProviderTokens:
     job: Callable[[], Job | None] = field(default=_no_job, repr=False)
     token_file: Path | None = None
     reuse_inbound: bool = False
+    renewal: Callable[[], Renew | None] = field(default=no_renewal, repr=False)
 
     def token_for(self, principal: Principal, audience: str) -> Secret:
         """Return a JWT for this audience that has not expired; its signature is not judged.
@@ -100,6 +105,9 @@ class ProviderTokens:
                 partial(_of_the_job, job, issuer, principal),
                 job=job,
             )
+        renew = self.renewal() if issuer is not None else None
+        if renew is not None:
+            return Way(f"a refresh at issuer {principal.issuer}", partial(renew, principal))
         token = self.presented() if issuer is not None else None
         if issuer is not None and token is not None:
             _check_whose(token, issuer, principal)
@@ -112,7 +120,7 @@ class ProviderTokens:
         raise SourceCredentialError(
             f"nothing gives a token of {principal.id} for the provider",
             hint="Set `token_file` of the environment's provider, or `token_endpoint` and "
-            "`client_id` of the issuer whose token is presented",
+            "`client_id` of the issuer whose token is presented; or log in: `agentauth login`",
         )
 
 

@@ -106,6 +106,13 @@ class Sessions:
                 hint=logins.again(name),
             ) from None
 
+    def check(self, name: str) -> None:
+        """Ask the keyring for an identity's entry, so that one that is locked asks beforehand.
+
+        Raises KeyringError where nothing could be kept.
+        """
+        self._keyring.get(_entry(name))
+
     def keep(self, name: str, login: Login, principal: str, left: Callable[[str], object]) -> None:
         """Keep a login, in place of one of the same name.
 
@@ -129,6 +136,25 @@ class Sessions:
                 self._note(before)
                 raise
             self._note(after)
+
+    def renewing(self, name: str) -> AbstractContextManager[None]:
+        """Be the one who asks the issuer of this identity's login to renew it."""
+        folder = files.private_folder(self._folder)
+        return files.lock(folder / f"renewing.{name}.lock", _LOCK_SECONDS)
+
+    def swap(self, name: str, before: Login, after: Login) -> bool:
+        """Keep a login in place of one before, if that is still the one that is kept; say whether.
+
+        Raises KeyringError; AuthenticationError where the entry cannot be had.
+        """
+        with self._locked():
+            noted = self._noted()
+            if name not in noted.principals or name in noted.unfinished:
+                return False
+            if self._entry(name) != before:
+                return False
+            self._keyring.set(_entry(name), logins.written(after))
+            return True
 
     def forget(self, name: str, left: Callable[[str], object]) -> None:
         """Forget a login, if there is one; `left` gets its principal once the secret is gone.

@@ -32,6 +32,7 @@ from agentauth_cli.inbound import os_account
 from agentauth_cli.inbound.ci import job as jobs
 from agentauth_cli.inbound.jwt import MAX_TOKEN
 from agentauth_cli.inbound.login import DEFAULT
+from agentauth_cli.inbound.logins import no_renewal
 from agentauth_cli.inbound.session import unknown
 from agentauth_cli.secret import Secret
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from agentauth_cli.inbound.ci.job import Job
     from agentauth_cli.inbound.issuer import Issuer
-    from agentauth_cli.inbound.login import Logins
+    from agentauth_cli.inbound.logins import Logins, Renew
     from agentauth_cli.inbound.os_account import OsAccount
     from agentauth_cli.inbound.verifier import Verifier
     from agentauth_cli.model import Principal
@@ -70,13 +71,15 @@ class Source:
     """The source that decides: where the caller's own proof is. `found` says so to people.
 
     `token` returns the JWT that was presented, None where the proof is something else. `job` is the
-    one whose platform was asked for it, and can be asked for tokens for others.
+    one whose platform was asked for it, and can be asked for tokens for others; `renewal` returns
+    what asks the issuer of a login for them, None where the proof is no login of that kind.
     """
 
     found: str
     proof: Callable[[], Principal] = field(repr=False)
     token: Callable[[], Secret | None] = field(default=_no_token, repr=False)
     job: Job | None = None
+    renewal: Callable[[], Renew | None] = field(default=no_renewal, repr=False)
 
     def authenticate(self) -> Principal:
         """Return who it is, judged anew at each call.
@@ -268,6 +271,7 @@ def _login(environ: Mapping[str, str], logins: Logins, chosen: str | None) -> So
         f"identity {identity} (keyring)",
         partial(logins.authenticate, identity),
         partial(logins.token, identity),
+        partial(logins.renewal, identity),
     )
 
 

@@ -17,7 +17,7 @@ from agentauth_cli.inbound.apikey import ApiKey
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
 from agentauth_cli.inbound.keyring import Keyring
-from agentauth_cli.inbound.login import Logins
+from agentauth_cli.inbound.logins import Logins
 from agentauth_cli.inbound.session import Sessions
 from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.model import KeyState

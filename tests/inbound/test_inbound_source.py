@@ -15,7 +15,7 @@ from agentauth_cli.errors import AuthenticationError, UsageError
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
 from agentauth_cli.inbound.keyring import Keyring
-from agentauth_cli.inbound.login import Logins
+from agentauth_cli.inbound.logins import Logins
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.session import Sessions
 from agentauth_cli.inbound.source import Inbound, Source, Standing, find, standings

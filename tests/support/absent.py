@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -16,10 +16,15 @@ _REASON = "this machine has no program"
 
 def program(*names: str) -> str:
     """Return the path of the first of these programs that there is; without any, skip the test."""
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    pytest.skip(f"{_REASON} {' or '.join(names)}")
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        missing(" or ".join(names))
+    return found
+
+
+def missing(name: str) -> NoReturn:
+    """Skip the test for want of this program."""
+    pytest.skip(f"{_REASON} {name}")
 
 
 def lines(skipped: Sequence[Any]) -> Iterator[str]:
