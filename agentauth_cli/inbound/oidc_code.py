@@ -75,7 +75,7 @@ def code(provider: Provider, made: Attempt, query: str) -> Secret:
         raise _refused("the answer is of another issuer than was asked (`iss`)", "login_issuer")
     if "error" in fields:
         said = [fields[name] for name in ("error", "error_description") if fields.get(name)]
-        words = ": ".join(told(one) for one in said)
+        words = ": ".join(told(one) for one in said) or "it does not say why"
         raise _refused(f"issuer {provider.issuer.name} refused it: {words}", "login_refused")
     if not fields.get("code"):
         raise _refused("the answer holds no code", "login_answer")
