@@ -73,15 +73,14 @@ class Redirect:
         """Return the query of the answer. Raises AuthenticationError where none comes in time."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                if key.fileobj is self._listener:
-                    self._accept()
-                    continue
-                connection = key.data
+            ready = [key.data for key, _ in self._selector.select(left)]
+            for connection in filter(None, ready):
                 for head in self._read(connection):
                     query = self._answer(connection, head)
                     if query is not None:
                         return query
+            if None in ready:  # last: one of those may have to go for it
+                self._accept()
         raise AuthenticationError(
             f"no answer came from the browser within {seconds:.0f} s",
             reason="login_timeout",
@@ -100,8 +99,6 @@ class Redirect:
 
     def _read(self, connection: socket.socket) -> Iterator[bytes]:
         """Yield the head of the request, once it is whole."""
-        if connection not in self._heads:  # it had to go for another one
-            return
         try:
             more = connection.recv(_HEAD)
         except OSError:

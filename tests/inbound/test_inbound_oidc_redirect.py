@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -122,8 +123,10 @@ def test_a_connection_that_says_nothing_holds_nobody_up() -> None:
         long.sendall(b"x" * 40_000)
         with contextlib.suppress(ConnectionResetError):
             assert _all(long) == ""
-        gone = held.enter_context(here.connect())
-        gone.close()
+        here.connect().close()
+        with here.connect() as reset:
+            reset.sendall(b"GET /")
+            reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         here.send(f"{PATH}?code=c")
         assert here.answer() == "code=c"
         for one in silent:

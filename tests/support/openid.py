@@ -49,6 +49,7 @@ class OpenIdServer:
 
     def __init__(self, key: Signer | None = None) -> None:
         self.key = key or signer("ES256")
+        self.clock = time.time
         self.subject = "alice"
         self.life = 300
         self.id_life = 300
@@ -105,8 +106,9 @@ class OpenIdServer:
         with self._lock:
             self.asked.append((path, form))
             instead = self.instead.get(path)
-            if instead is not None:
-                return instead(form) if callable(instead) else instead
+        if instead is not None:
+            return instead(form) if callable(instead) else instead
+        with self._lock:
             found = getattr(self, f"_{method}_{path[1:]}".replace("/", "_").replace("-", "_"), None)
             if path == DISCOVERY:
                 found = self._discovery
@@ -203,7 +205,7 @@ class OpenIdServer:
 
     def _given(self, grant: Grant, audience: str, *, again: bool = False) -> Said:
         answer: dict[str, Any] = {"token_type": "Bearer", "expires_in": self.life}
-        now = int(time.time())
+        now = int(self.clock())
         claims = {"iss": self.url, "sub": self.subject, "aud": audience, "exp": now + self.life}
         answer["access_token"] = self.key.token(claims)
         if self.refreshes and (self.rotates or not grant.refresh):
@@ -215,7 +217,7 @@ class OpenIdServer:
 
     def id_token(self, nonce: str | None) -> str:
         """Return an ID token of now."""
-        now = int(time.time())
+        now = int(self.clock())
         usual: dict[str, Any] = {"iss": self.url, "sub": self.subject, "aud": CLIENT, "iat": now}
         usual |= {"exp": now + self.id_life, "nonce": nonce}
         return self.key.token(_without_none(usual | self.claims))
