@@ -13,7 +13,7 @@ _agentauth() {
         "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey policy configure ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --example --json --help" ;;
-        "login") words="--token-stdin --api-key-stdin --identity --json --help" ;;
+        "login") words="--issuer --device --token-stdin --api-key-stdin --identity --json --help" ;;
         "logout") words="--identity --all --json --help" ;;
         "whoami") words="--identity --json --help" ;;
         "vend") words="--env --identity --resource --duration --format --estimate-tokens --estimate-cost --model --reason --dry-run --reveal --json --help" ;;

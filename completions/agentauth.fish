@@ -2,7 +2,7 @@
 complete -c agentauth -f
 complete -c agentauth -n '__fish_use_subcommand' -a version -d 'Show the version.'
 complete -c agentauth -n '__fish_use_subcommand' -a init -d 'Write a configuration that works, or one of the examples.'
-complete -c agentauth -n '__fish_use_subcommand' -a login -d 'Verify a token or an API key, and keep it in the keyring.'
+complete -c agentauth -n '__fish_use_subcommand' -a login -d 'Log in with an issuer, a token or an API key, and keep it.'
 complete -c agentauth -n '__fish_use_subcommand' -a logout -d 'Forget a login, and settle the leases of its principal.'
 complete -c agentauth -n '__fish_use_subcommand' -a whoami -d 'Show who is asking, and where that was found.'
 complete -c agentauth -n '__fish_use_subcommand' -a vend -d 'Vend one credential for one tool.'
@@ -32,6 +32,8 @@ complete -c agentauth -n '__fish_seen_subcommand_from init' -l source -r -d 'Wha
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l env -r -d 'What the environment is called.'
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l example -r -d 'Write an example; `list` shows them.'
 complete -c agentauth -n '__fish_seen_subcommand_from init' -l json -d 'Show the result as JSON.'
+complete -c agentauth -n '__fish_seen_subcommand_from login' -l issuer -r -d 'Whom to log in with, of several.'
+complete -c agentauth -n '__fish_seen_subcommand_from login' -l device -d 'Show a code to be typed in elsewhere.'
 complete -c agentauth -n '__fish_seen_subcommand_from login' -l token-stdin -d 'Read a JWT from standard input.'
 complete -c agentauth -n '__fish_seen_subcommand_from login' -l api-key-stdin -d 'Read an API key from standard input.'
 complete -c agentauth -n '__fish_seen_subcommand_from login' -l identity -r -d 'The login to use; else AGENTAUTH_IDENTITY, `default`.'

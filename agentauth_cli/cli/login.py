@@ -64,7 +64,7 @@ def declare(app: typer.Typer) -> None:
         identity: Identity = None,
         as_json: Json = False,
     ) -> None:
-        """Log in with an issuer, or with a token or API key, and keep that in the keyring."""
+        """Log in with an issuer, a token or an API key, and keep it."""
         ways = [token_stdin, api_key_stdin, issuer is not None or device]
         if sum(ways) > 1:
             raise UsageError("give --token-stdin, --api-key-stdin, or --issuer and --device")
@@ -130,11 +130,7 @@ def _with_input(wiring: Wiring, given: LoginInput) -> Callable[[], tuple[Login, 
     """Return what verifies that which standard input has."""
     secret = presented("token" if given.kind == "jwt" else "API key")
 
-    def begin() -> tuple[Login, Principal]:
-        with wiring.later_issuers():
-            return wiring.logins.begin(given.kind, secret)
-
-    return begin
+    return partial(wiring.logins.begin, given.kind, secret)
 
 
 def show(identity: str, who: Principal, *, as_json: bool) -> None:

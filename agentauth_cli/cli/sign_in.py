@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentauth_cli.cli import qr, screen
-from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError, UsageError
+from agentauth_cli.errors import ConfigError, UnknownNameError, UsageError
 from agentauth_cli.inbound import oidc, oidc_code, oidc_device
 from agentauth_cli.inbound.oidc_redirect import Redirect
 from agentauth_cli.tables.shape import did_you_mean
@@ -47,8 +47,6 @@ def issuer_of(wiring: Wiring, name: str | None) -> Issuer:
             "no issuer of config.toml has a `client_id` to log in with",
             hint="Set it, or `agentauth login --token-stdin < FILE`",
         )
-    if name in inbound.later:
-        raise UnavailableError(f"inbound.issuers.{name}.preset")
     for issuer in inbound.issuers:
         if issuer.name == name:
             return issuer

@@ -24,7 +24,6 @@ from agentauth_cli.errors import (
     AgentAuthError,
     AuthenticationError,
     ConfigError,
-    UnavailableError,
     UnsafeFileError,
     UsageError,
 )
@@ -248,9 +247,7 @@ def _job(environ: Mapping[str, str], inbound: Inbound, verifier: Verifier) -> So
     job = jobs.find(environ, inbound.ambient)
     if job is None:
         return None
-    issuer = next((one for one in inbound.issuers if one.name == job.issuer), None)
-    if issuer is None:
-        raise UnavailableError(f"inbound.issuers.{job.issuer}.preset")
+    issuer = next(one for one in inbound.issuers if one.name == job.issuer)
     return Source(job.found, partial(job.authenticate, issuer, verifier), job=job)
 
 
@@ -271,7 +268,7 @@ def _login(environ: Mapping[str, str], logins: Logins, chosen: str | None) -> So
         f"identity {identity} (keyring)",
         partial(logins.authenticate, identity),
         partial(logins.token, identity),
-        partial(logins.renewal, identity),
+        renewal=partial(logins.renewal, identity),
     )
 
 

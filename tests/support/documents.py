@@ -128,6 +128,7 @@ CONFIG: dict[str, Any] = {
                 "issuer": "https://acme.okta.com/oauth2/default",
                 "audience": "agentauth",
                 "client_id": "0oa1example",
+                "scopes": ["openid", "profile"],
                 "algorithms": ["RS256", "EdDSA"],
                 "jwks_url": "https://acme.okta.com/keys",
                 "jwks_file": "jwks.json",
