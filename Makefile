@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format pages prices schemas lock bench soak clean
+.PHONY: test demo lint types imports unit format pages prices schemas lock bench soak mutants clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -70,6 +70,11 @@ bench: .venv/.ready .venv-run/.ready
 soak: .venv/.ready
 	@AGENTAUTH_TEST_POLICIES=12000 $(BIN)/python -m pytest -q -n0 --timeout=3600 \
 	    tests/policy/test_policy_index.py
+
+# policy/ changed in thousands of small ways: tests have to notice all that .ci/mutants.txt does not
+# explain. MUTANTS="engine index" changes these modules alone
+mutants: .venv/.ready
+	@$(BIN)/python .ci/mutants.py $(MUTANTS)
 
 clean:
 	@rm -rf .venv .venv-run $(AWS) .cache dist

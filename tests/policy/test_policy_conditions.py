@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentauth_cli.model import Decision
+from agentauth_cli.policy.conditions import outcome
 from agentauth_cli.policy.decide import evaluate
 from support.policy_worlds import ALICE, NOW, QUESTION, ask, policy_of, rule
 
@@ -317,6 +318,34 @@ def test_one_error_makes_the_whole_part_an_error(order: list[str]) -> None:
     assert came_to({"auth": ["os"], "max_session_age": "8h"}, question) == ERROR
 
 
+def test_what_a_part_came_to() -> None:
+    """The conditions that failed, and why some have no answer."""
+    part = {
+        "claims": {"a": "x", "b": "x"},
+        "auth": ["os"],
+        "max_session_age": "8h",
+        "days": ["mon"],
+    }
+    when = policy_of([rule("r", when={**part, "tz": "Asia/Tokyo"})]).rules[0].when or ()
+    claim, other, auth, calendar, age = when
+    question = claiming(a="y", b="\ud800")
+    found = outcome(when, replace(question, time=datetime.max.replace(tzinfo=UTC)))
+    assert found.failed == (claim, auth)
+    assert found.errors == (
+        "the claim b holds a lone surrogate",
+        "the time cannot be expressed in Asia/Tokyo",
+        "the age of the login is not known",
+    )
+    assert [one.subject for one in (other, calendar, age)] == [
+        "the claim b",
+        "the local time",
+        "the login",
+    ]
+    assert not outcome(when, question).holds
+    assert outcome((calendar,), question).holds
+    assert outcome(None, question).holds
+
+
 def test_the_other_parts_are_judged_as_always() -> None:
     """Errors and failures decide their own part and nothing else."""
     unknown = {"max_session_age": "8h"}
@@ -380,6 +409,11 @@ def test_the_failed_parts_are_named_in_order() -> None:
         ),
         ({"when": {"claims": {"ref": "main"}}}, {}, "the claim ref were main; it is missing"),
         ({"when": {"claims": {"ref": "a"}}}, {"ref": ["b"]}, 'the claim ref were a; it is ["b"]'),
+        (
+            {"when": {"claims": {"ref": "a"}}},
+            {"ref": "b" * 64},
+            f"the claim ref were a; it is {'b' * 64}",
+        ),
         (
             {"when": {"claims": {"ref": "a"}}},
             {"ref": "b" * 65},

@@ -103,6 +103,19 @@ def test_without_a_rule_everything_is_denied() -> None:
             "a",
             ("principals", "tools", "actions", "resources", "environments"),
         ),
+        (
+            [
+                {
+                    **rule("a", environments=["x"], resources=["x"], actions=["x.y.z"]),
+                    "tools": ["x"],
+                    "principals": ["x/y"],
+                    "when": {"auth": ["os"]},
+                    "unless": {"auth": ["jwt", "api_key"]},
+                }
+            ],
+            "a",
+            ("principals", "tools", "actions", "resources", "environments", "when", "unless"),
+        ),
     ],
 )
 def test_the_nearest_miss(files: list[Rule], nearest: str, parts: tuple[str, ...]) -> None:

@@ -13,7 +13,16 @@ from agentauth_cli.policy.decide import evaluate
 from agentauth_cli.policy.lint import warnings
 from agentauth_cli.policy.rules import load
 from agentauth_cli.policy.testing import run
-from support.policy_worlds import QUESTIONS, Rule, policy_of, property_of, rule, rules, written
+from support.policy_worlds import (
+    QUESTIONS,
+    QUICK,
+    Rule,
+    policy_of,
+    property_of,
+    rule,
+    rules,
+    written,
+)
 
 
 def found(
@@ -168,4 +177,4 @@ def test_a_shadowed_rule_never_decides() -> None:
                 assert evaluate(policy_of([allow, deny]), question).decision is Decision.DENY
 
     holds()
-    assert met > 20
+    assert QUICK or met > 20

@@ -114,6 +114,7 @@ def test_what_other_tools_know_is_refused(text: str, said: str) -> None:
 def test_escapes_are_undone_once(text: str, runs: tuple[str, ...]) -> None:
     r"""`\*` is a literal star, `\\` a literal backslash."""
     assert compiled(text).runs == runs
+    assert compiled(text).text == text
 
 
 @property_of(400)

@@ -12,7 +12,16 @@ from agentauth_cli.model import Obligation, PolicyDecision, Question, Rate
 from agentauth_cli.policy.decide import evaluate
 from agentauth_cli.policy.matching import Pattern
 from support import reference_policy
-from support.policy_worlds import QUESTION, QUESTIONS, Rule, policy_of, property_of, rule, rule_sets
+from support.policy_worlds import (
+    QUESTION,
+    QUESTIONS,
+    QUICK,
+    Rule,
+    policy_of,
+    property_of,
+    rule,
+    rule_sets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +77,8 @@ def test_evaluator_agrees_with_the_plain_reading_of_the_specification() -> None:
             parts.update(found.nearest[1] if found.nearest else ())
 
     agrees()
+    if QUICK:
+        return  # too few to be counted
     pairs = answers.total() - answers["obliged"]
     assert pairs >= 5_000
     assert answers["allowed by rule"] >= pairs / 10

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from agentauth_cli.model import Principal, Question
@@ -27,12 +28,24 @@ Rule = dict[str, Any]
 """A rule as TOML gives it."""
 
 
+QUICK = "AGENTAUTH_TEST_QUICK" in os.environ
+"""`make mutants` runs the tests thousands of times: with few examples, in each run the same."""
+
+_FEWER = 15
+
+
 def property_of(examples: int) -> settings:
     """Return the settings of a property: so many examples, nothing kept on disk."""
-    unhurried = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    return settings(
-        max_examples=examples, deadline=None, database=None, suppress_health_check=unhurried
+    unhurried = settings(
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
+    if QUICK:
+        phases = [Phase.explicit, Phase.generate]
+        few = examples // _FEWER
+        return settings(unhurried, max_examples=few, derandomize=True, phases=phases)
+    return settings(unhurried, max_examples=examples)
 
 
 # From rules to a policy
