@@ -198,7 +198,7 @@ class Finder:
         }
         self._always: list[Numbers] = []
 
-    def candidates(self, question: Question, missing: int = 0) -> set[int]:
+    def candidates(self, question: Question, missing: int) -> set[int]:
         """Return the numbers of all rules that fail in at most so many parts, and some others."""
         found: set[int] = set()
         always = self._always

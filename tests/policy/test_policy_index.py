@@ -158,6 +158,19 @@ def test_rules_that_cannot_match_are_not_looked_at() -> None:
         assert [one.id for one in policy.candidates(ask())] == ["mine"]
 
 
+def test_a_scope_looks_at_what_it_meets() -> None:
+    """Nor at rules whose resources the scope does not meet."""
+    policy = policy_of([rule("a", resources=["ab/x"]), rule("b", resources=["ac/x"])])
+    assert [one.id for one in policy.candidates(ask(resource="ab*"))] == ["a"]
+
+
+def test_a_refusal_makes_no_later_answer_look_at_more() -> None:
+    """Rules that only the search for the nearest looked at are not looked at again."""
+    policy = policy_of([rule("a", tools=["x"]), rule("b", actions=["x.y.z"], tools=["x"])])
+    assert engine.decide(policy, ask()).effect == engine.DENY
+    assert policy.candidates(ask()) == []
+
+
 def test_a_variable_selects_nothing() -> None:
     """A failed substitution decides its own part: for a deny rule it matches."""
     policy = policy_of([rule("no", "deny", resources=["x/${principal.claims.c}"]), rule("yes")])

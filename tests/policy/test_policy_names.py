@@ -159,6 +159,17 @@ def test_an_action_is_three_parts(action: str) -> None:
     assert said == "action is not provider.resource_type.verb"
 
 
+def test_the_longest_names() -> None:
+    """Every name is 2048 bytes at most."""
+    assert wellformed.malformed(ask(action="a.b." + "c" * 2044)) == ""
+    assert wellformed.malformed(ask(resource="x" * 2048)) == ""
+    longest = "okta/" + "x" * 2043
+    who = replace(ALICE, id=longest, actor=longest, groups=(longest,))
+    assert wellformed.malformed(ask(principal=who)) == ""
+    longer = replace(ALICE, id=longest + "x")
+    assert wellformed.malformed(ask(principal=longer)) == "principal is longer than 2048 bytes"
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "a:b", "é", ".", "..", "x" * 65, "a\n", "*"])
 def test_tools_and_environments(name: str) -> None:
     """Tool and environment: 1 to 64, `[A-Za-z0-9._-]`; no dots as a whole tool or environment."""
