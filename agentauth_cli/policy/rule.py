@@ -36,16 +36,16 @@ class Rule(Plain):
         id: str,  # noqa: A002 - what the files call it
         effect: str,
         principals: tuple[PrincipalPattern, ...],
-        tools: tuple[Pattern, ...] | None = None,
-        actions: tuple[Pattern, ...] | None = None,
-        resources: tuple[Template, ...] | None = None,
-        environments: tuple[Pattern, ...] | None = None,
-        when: tuple[Condition, ...] | None = None,
-        unless: tuple[Condition, ...] | None = None,
-        obligations: Mapping[str, Any] | None = None,
-        description: str = "",
-        file: str = "",
-        index: int = 0,
+        tools: tuple[Pattern, ...] | None,
+        actions: tuple[Pattern, ...] | None,
+        resources: tuple[Template, ...] | None,
+        environments: tuple[Pattern, ...] | None,
+        when: tuple[Condition, ...] | None,
+        unless: tuple[Condition, ...] | None,
+        obligations: Mapping[str, Any],
+        description: str,
+        file: str,
+        index: int,
     ) -> None:
         self.id = id
         self.effect = effect
@@ -56,7 +56,7 @@ class Rule(Plain):
         self.environments = environments
         self.when = when
         self.unless = unless
-        self.obligations = obligations or {}
+        self.obligations = obligations
         self.description = description
         self.file = file
         self.index = index

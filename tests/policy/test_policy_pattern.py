@@ -262,6 +262,8 @@ VALUES = {"principal.name": "n", "tool": "t", "principal.claims.a.b": "v"}
         ("a/${tool}/*", ("a/t/", "")),
         ("${principal.name}", ("n",)),
         ("*${tool}*${principal.name}", ("", "t", "n")),
+        ("${tool}/*/logs/*", ("t/", "/logs/", "")),
+        ("long*longer*${tool}", ("long", "longer", "t")),
         ("${tool}${tool}x", ("ttx",)),
         ("$${tool}}", ("$t}",)),
         ("a$b{c}", ("a$b{c}",)),
