@@ -411,9 +411,11 @@ def test_obligations_of_all_questions_hold_together() -> None:
         rule("put", actions=["aws.s3.put"], obligations={"max_tokens": 5, "rate_limit": "1/day"}),
         rule("get", actions=["aws.s3.get"], obligations={"max_tokens": 5, "must_log": True}),
     ]
-    answer = decide(policy_of(files), [ask(), ask(action="aws.s3.get"), ask()])
+    policy = policy_of(files)
+    answer = decide(policy, [ask(), ask(action="aws.s3.get"), ask()])
     assert (answer.decision, answer.rule) == (ALLOW, "all")
     assert answer.rules == ("all", "get", "put")
+    assert (answer.reason, answer.policy) == ("allowed by rule", policy.digest)
     assert answer.obligations == {
         "rate_limit": (Obligation(Rate(9, 86400), "all"), Obligation(Rate(1, 86400), "put")),
         "max_tokens": (Obligation(5, "get"),),
@@ -437,6 +439,7 @@ def test_to_ask_nothing_is_refused(policy: Policy | None) -> None:
     """What asks for no action is not well formed, and allows nothing."""
     answer = decide(policy, [])
     assert (answer.decision, answer.reason) == (DENY, "malformed request: no action")
+    assert answer.policy == (policy.digest if policy else "")
 
 
 # What must hold of any policy

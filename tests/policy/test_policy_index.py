@@ -166,7 +166,14 @@ def test_a_scope_looks_at_what_it_meets() -> None:
 
 def test_a_refusal_makes_no_later_answer_look_at_more() -> None:
     """Rules that only the search for the nearest looked at are not looked at again."""
-    policy = policy_of([rule("a", tools=["x"]), rule("b", actions=["x.y.z"], tools=["x"])])
+    policy = policy_of(
+        [
+            rule("a", tools=["x"]),
+            rule("b", actions=["x.y.z"], tools=["y"]),
+            rule("c", actions=["aws.s3.put"], tools=["z"]),
+        ]
+    )
+    assert policy.candidates(ask()) == []
     assert engine.decide(policy, ask()).effect == engine.DENY
     assert policy.candidates(ask()) == []
 

@@ -289,7 +289,9 @@ def test_dead_actions_by_brute_force() -> None:
         assert (names.dead_action(runs) == "") is alive, text
 
 
-@pytest.mark.parametrize("text", ["aws.s3", "aws.s3.\\**", "AWS.*", "aws.s3.put?*", "aws s3.*"])
+@pytest.mark.parametrize(
+    "text", ["aws.s3", "aws.s3.\\**", "AWS.*", "aws.s3.put?*", "aws s3.*", "a.b.c.*", "*a.b.c.d"]
+)
 def test_dead_actions(text: str) -> None:
     """`aws.s3` as an action: no action could match, nor one with a literal star."""
     with pytest.raises(ValueError, match=r"no action can match|is no wildcard"):

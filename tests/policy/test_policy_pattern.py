@@ -105,6 +105,7 @@ def test_what_other_tools_know_is_refused(text: str, said: str) -> None:
         ("a*b", ("a", "b")),
         ("*", ("", "")),
         ("\\*", ("*",)),
+        ("X\\*X*XX", ("X*X", "XX")),
         ("\\**", ("*", "")),
         ("*\\*", ("", "*")),
         ("\\\\*", ("\\", "")),

@@ -169,7 +169,7 @@ def worlds(draw: st.DrawFn) -> list[Rule]:
     return files
 
 
-@property_of(1500)
+@property_of(600)
 @given(worlds(), st.lists(QUESTIONS, min_size=1, max_size=8))
 def test_what_is_called_unreachable_is_never_named(files: list[Rule], asked: list[Any]) -> None:
     """Rules that no request can reach: sure cases only."""
