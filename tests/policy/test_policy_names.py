@@ -262,6 +262,12 @@ def test_dead_tools_and_environments(text: str) -> None:
         pattern.short(text)
 
 
+@pytest.mark.parametrize("text", ["*", "x" * 64, "x" * 64 + "*", "*x*", "*.", "..*", "...", "-"])
+def test_living_tools_and_environments(text: str) -> None:
+    """What some tool or environment can match loads: 1 to 64 characters besides the stars."""
+    assert pattern.short(text).text == text
+
+
 def _actions(longest: int) -> list[str]:
     return [
         text

@@ -167,7 +167,9 @@ def test_scopes(text: str, prefix: str, covers: bool, touches: bool) -> None:
     assert compiled(text).touches(prefix) is touches
 
 
-WHO = Principal("okta/alice", "alice", kind="agent", groups=("okta/eng", "okta/ops/oncall"))
+WHO = Principal(
+    "okta/alice", "alice", kind="agent", groups=("okta/eng", "okta/ops/oncall", "okta/a:b")
+)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +184,9 @@ WHO = Principal("okta/alice", "alice", kind="agent", groups=("okta/eng", "okta/o
         ("group:okta/eng", True),
         ("group:okta/ops/*", True),
         ("group:*", True),
+        ("group:okta/a:b", True),
+        ("group:okta/a:*", True),
+        ("group:okta/a:c", False),
         ("group:okta/alice", False),
         ("group:github/*", False),
         ("kind:agent", True),
@@ -253,7 +258,12 @@ def test_living_principal_entries(entry: str) -> None:
     assert pattern.principal(entry).text == entry
 
 
-VALUES = {"principal.name": "n", "tool": "t", "principal.claims.a.b": "v"}
+VALUES = {
+    "principal.name": "n",
+    "tool": "t",
+    "principal.claims.a.b": "v",
+    "principal.claims.X": "w",
+}
 
 
 @pytest.mark.parametrize(
@@ -269,6 +279,7 @@ VALUES = {"principal.name": "n", "tool": "t", "principal.claims.a.b": "v"}
         ("$${tool}}", ("$t}",)),
         ("a$b{c}", ("a$b{c}",)),
         ("${principal.claims.a.b}", ("v",)),
+        ("${principal.claims.X}", ("w",)),
     ],
 )
 def test_variables_are_filled_in(text: str, runs: tuple[str, ...]) -> None:
