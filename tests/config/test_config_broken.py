@@ -84,7 +84,7 @@ def _broken(whole: dict[str, Any], how: str, at: At, value: Any) -> dict[str, An
 
 
 @pytest.mark.parametrize("name", FILES)
-@property_of(200)
+@property_of(80)
 @given(data=st.data())
 def test_an_error_stands_where_it_is(name: str, data: st.DataObject) -> None:
     """Each load error names file, line, column and key, and what was expected."""

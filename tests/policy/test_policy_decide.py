@@ -447,7 +447,7 @@ def test_to_ask_nothing_is_refused(policy: Policy | None) -> None:
 SINGLE = ("max_duration", "max_tokens", "max_cost")
 
 
-@property_of(500)
+@property_of(250)
 @given(rule_sets(), rules("z", "allow"), QUESTIONS)
 def test_adding_an_allow_rule_never_loosens(
     files: list[Rule], added: Rule, question: Question
@@ -472,7 +472,7 @@ def test_adding_an_allow_rule_never_loosens(
                 assert name in after.obligations
 
 
-@property_of(500)
+@property_of(250)
 @given(rule_sets(), rules("z", "deny"), QUESTIONS)
 def test_adding_a_deny_rule_never_opens(files: list[Rule], added: Rule, question: Question) -> None:
     """Adding a deny rule can never open anything."""
@@ -567,7 +567,7 @@ NASTY_PRINCIPALS = st.builds(
 )
 
 
-@property_of(600)
+@property_of(300)
 @given(rule_sets(), NASTY_PRINCIPALS, NASTY_TEXT, NASTY_TEXT, NASTY_TEXT, NASTY_TEXT)
 def test_no_request_raises(
     files: list[Rule], who: Principal, action: str, resource: str, tool: str, environment: str

@@ -28,7 +28,7 @@ WORDS = st.lists(st.sampled_from(["x", "y", "*", "xy"]), min_size=1, max_size=5)
 PATTERNS = WORDS.filter(lambda text: "**" not in text).map(pattern.name)
 
 
-@property_of(2000)
+@property_of(800)
 @given(PATTERNS, PATTERNS, st.text("xy", min_size=1, max_size=6))
 def test_within_means_every_name(inner: Pattern, outer: Pattern, name: str) -> None:
     """Each name that matches the inner pattern matches the outer one."""
@@ -46,7 +46,7 @@ def test_none_is_every_name() -> None:
     assert not within(None, [other])
 
 
-@property_of(1500)
+@property_of(600)
 @given(conditions(), conditions(), st.lists(QUESTIONS, min_size=1, max_size=6))
 def test_what_implies_a_condition_never_holds_without_it(
     one: dict[str, Any], other: dict[str, Any], asked: list[Any]

@@ -237,7 +237,7 @@ def paths(value: Any, at: At = ()) -> list[At]:
     return [at, *(path for name, one in inner for path in paths(one, (*at, name)))]
 
 
-@property_of(500)
+@property_of(250)
 @given(documents())
 def test_every_key_of_a_document_is_where_it_stands(writer: Writer) -> None:
     """For any document, each key's place is where it was written."""
