@@ -142,6 +142,13 @@ def test_errors(text: str, said: str) -> None:
     assert said in error
 
 
+def test_prices_of_several_models() -> None:
+    """Names are held against each other in lower case."""
+    names = ("a/x", "a/y", "a/ß", "a/SS")
+    lines = "".join(f"'{name}' = {PRICE}\n" for name in names)
+    assert errors("version = 1\n[prices]\n" + lines) == []
+
+
 @pytest.mark.parametrize("warn_at", ["1", "1.0", "0.000001"])
 def test_warn_at_is_a_share(warn_at: str) -> None:
     """A budget can warn at a share of its limit."""

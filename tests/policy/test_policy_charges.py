@@ -20,12 +20,22 @@ from agentauth_cli.errors import (
     TooManyTokensError,
     UnpricedModelError,
 )
-from agentauth_cli.model import Charge, PolicyDecision, Principal, ProviderType, Rate, Window
+from agentauth_cli.model import (
+    Charge,
+    PolicyDecision,
+    Principal,
+    ProviderType,
+    Rate,
+    Usage,
+    Window,
+)
 from agentauth_cli.policy.budgets import Budget, load
-from agentauth_cli.policy.charges import Stated, charges, counted, duration, exceeded
+from agentauth_cli.policy.charges import Stated, charges, counted, duration, exceeded, spent
+from agentauth_cli.policy.charges import taken as reserved
 from agentauth_cli.policy.decide import evaluate
 from agentauth_cli.policy.narrow import Allowance, Tool
 from agentauth_cli.policy.prices import ALWAYS, PriceTable, priced
+from agentauth_cli.secret import MASK
 from support.policy_worlds import ALICE, NOW, QUESTION, policy_of, property_of, rule
 
 if TYPE_CHECKING:
@@ -267,6 +277,17 @@ def test_what_the_policy_refuses_comes_before_a_damaged_table() -> None:
     for tokens, error in ((10, TooManyTokensError), (9, StateError)):
         with pytest.raises(error):
             taken(Stated(tokens=tokens, model="gpt"), decision, of=tool(), prices=damaged)
+        with pytest.raises(error):
+            taken(Stated(tokens=1, model="gpt"), decision, of=tool(tokens), prices=damaged)
+
+
+def test_a_model_alone_tells_no_cost() -> None:
+    """With neither allowance nor statement of tokens nothing says what a lease takes."""
+    decision = obliged(max_cost="0")
+    with pytest.raises(PermissionDeniedError, match="nothing says what this one takes"):
+        taken(Stated(model="gpt"), decision, of=tool(), prices=lambda: TABLE)
+    none = Stated(model="gpt", tokens=0)
+    assert taken(none, decision, of=tool(), prices=lambda: TABLE) == []
 
 
 def test_a_cost_that_nothing_limits_need_not_be_known() -> None:
@@ -319,6 +340,49 @@ def test_rates_come_first_each_per_principal_and_rule() -> None:
     month = Window("month", datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))
     counter = json_of("budget", "b", "month", "requests", "chat")
     assert found[2:] == [Charge(counter, "requests", month, 1, 8, "b")]
+
+
+def test_what_a_request_reserves() -> None:
+    """The tokens and the cost that the request reserves: the larger of allowance and statement."""
+    stated, of = Stated(tokens=5, model="gpt"), tool(tokens=2, cost=1)
+    limited = reserved([COSTS], of, stated, obliged(), lambda: TABLE)
+    assert limited == Usage(5, 3)
+    assert reserved([], of, stated, obliged(max_cost="1"), lambda: TABLE) == limited
+    assert reserved([], of, stated, obliged(), unasked) == Usage(5, 1)
+    assert reserved([], tool(), Stated(), obliged(), unasked) == Usage(None, None)
+
+
+def test_what_was_used_is_taken_of_tokens_and_cost_alone() -> None:
+    """Of each budget that it meets: tokens and cost, in the windows of the time given."""
+    one = budget(
+        "per = ['tool']\nlimits.day = { tokens = 9, cost = '1', requests = 8, leases = 7 }"
+    )
+    other = budget("per = []\ntools = ['other']\nlimits.day = { tokens = 9 }")
+    day = Window("day", datetime(2026, 11, 23, tzinfo=UTC), datetime(2026, 11, 24, tzinfo=UTC))
+    tokens = Charge(json_of("budget", "b", "day", "tokens", "chat"), "tokens", day, 4, 9, "b")
+    cost = Charge(json_of("budget", "b", "day", "cost", "chat"), "cost", day, 3, 1_000_000, "b")
+    for usage, found in (
+        (Usage(4, 3), [tokens, cost]),
+        (Usage(None, 3), [cost]),
+        (Usage(4, 0), [tokens]),
+        (Usage(None, None), []),
+    ):
+        assert spent([one, other], tool(), ALICE, usage, NOW) == found
+
+
+def test_a_counter_is_written_as_a_record_can_hold_it() -> None:
+    """In ASCII, and a part that has the form of a secret is masked."""
+    one = budget("per = ['principal']\nlimits.day = { requests = 8 }")
+
+    def counter(who: str) -> str:
+        (charge,) = charges(
+            [one], tool(), replace(ALICE, id=who), Stated(), obliged(), NOW, unasked
+        )
+        return charge.counter
+
+    assert counter("okta/é") == '["budget","b","day","requests","okta/\\u00e9"]'
+    hidden = json.loads(counter("ci/ghp_" + "aB3" * 12))
+    assert hidden == ["budget", "b", "day", "requests", MASK]
 
 
 def json_of(*parts: str) -> str:

@@ -34,6 +34,7 @@ def test_without_a_resource_the_grants_are_those_of_the_tool() -> None:
     )
     found = narrow(one, ALICE, None)
     assert found.refusal == ""
+    assert (found.tool, found.principal) == (one, ALICE)
     assert found.resource == [
         BUCKET + "/alice/*",
         "111111111111/upload/dev",
@@ -125,6 +126,7 @@ def test_a_variable_that_is_missing() -> None:
     """A claim that is missing: nothing can be asked for, and the refusal says why."""
     found = narrow(tool("a/${principal.claims.team}"), ALICE, None)
     assert found.refusal == "tool upload: `${principal.claims.team}` has no value that is a string"
+    assert found.resource == ""
     other = replace(tool("${account_id}"), variables={})
     assert "`${account_id}` has no value" in narrow(other, ALICE, None).refusal
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.errors import UnpricedModelError
+from agentauth_cli.errors import UnpricedModelError, UsageError
 from agentauth_cli.policy.budgets import load as load_budgets
 from agentauth_cli.policy.budgets import own_prices
 from agentauth_cli.policy.prices import (
@@ -167,6 +167,8 @@ def test_a_model_is_the_providers_own_or_names_its_provider() -> None:
         ("a/x*", "a/xy", True),
         ("a/x*", "b/xy", False),
         ("a/*x", "a/yx", True),
+        ("a/m-*/x", "a/m-y/x", True),
+        ("a/m-*/x", "b/m-y/x", False),
         ("a/*x", "a/yxz", False),
         ("a/*x*z", "a/yx/z", True),
         ("a/x.y*", "a/xzy", False),
@@ -262,6 +264,22 @@ def test_a_price_has_a_name(name: str, message: str) -> None:
         price_name(name)
 
 
+def test_names_that_a_price_can_have() -> None:
+    """A name is PROVIDER/MODEL in lower case; the model may hold slashes and stars."""
+    assert price_name("HuggingFace/Meta-*/Llama-#") == "huggingface/meta-*/llama-#"
+    longest = "openai/" + "x" * 249
+    assert price_name(longest) == longest
+
+
+def test_a_cost_that_cannot_be_meant_is_refused() -> None:
+    """More than one lease can be charged is no cost."""
+    table = PriceTable({"openai/gpt": flat(10**15)})
+    with pytest.raises(UsageError) as raised:
+        table.cost_of(10**15, "openai", "gpt")
+    assert raised.value.message.startswith("the cost of the tokens: ")
+    assert raised.value.hint == ""
+
+
 # The file of a table
 
 
@@ -277,6 +295,8 @@ def test_a_file_is_read() -> None:
     table = load(file())
     assert table.find("openai", "gpt") == priced([(ALWAYS, {"input": 10}), (5, {"input": 20})])
     assert (table.source, table.as_of, table.left_out) == ("s", "2026-11-25", 0)
+    free = load(file(models=[{"names": ["openai/free"], "input": 0}]))
+    assert free.find("openai", "free") == flat(0)
 
 
 @pytest.mark.parametrize(

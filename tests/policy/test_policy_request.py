@@ -33,10 +33,11 @@ def test_the_smallest_request() -> None:
 def test_all_of_a_principal() -> None:
     """`principal` with `id`, `kind`, `groups`, `claims`, `auth`, `session_age`, `actor`."""
     more = {"groups": ["okta/eng"], "claims": {"email": "al"}, "session_age": 60, "actor": "key/x"}
+    more |= {"kind": "agent", "auth": "ci"}
     who = question({**WHOLE, "principal": {**WHO, **more}}, {"okta": "email"}).principal
     assert (who.groups, who.claims, who.actor) == (("okta/eng",), {"email": "al"}, "key/x")
     assert who.authenticated_at == NOON - timedelta(seconds=60)
-    assert who.name == "al"
+    assert (who.name, who.kind, who.auth) == ("al", "agent", "ci")
 
 
 def test_what_a_principal_need_not_have() -> None:

@@ -189,6 +189,7 @@ def test_all_problems_of_the_file_are_known() -> None:
     """All errors are listed at once."""
     found = problems(b"version = 2\n[[switch]]\ntarget = 'x'\nname = 1\n")
     assert [one.line for one in found] == [1, 3, 4]
+    assert str(found[0]).startswith("killswitch.toml:1:")
     assert problems(b"version = 1") == []
 
 

@@ -68,6 +68,19 @@ def test_openai_responses() -> None:
     )
     tokens = Tokens(input=60, cached_input=30, cache_write=10, output=20)
     assert read(usage) == Used(tokens, "openai")
+    assert read(RESPONSES) == Used(Tokens(input=100, output=20), "openai")
+
+
+def test_what_an_sdk_does_not_know_is_read_too() -> None:
+    """A gateway's own fields of a usage object count as they would in JSON."""
+    usage: dict[str, Any] = {
+        "prompt_tokens": 8,
+        "total_tokens": 9,
+        "completion_tokens_details": {"audio_tokens": 1},
+    }
+    tokens = Tokens(input=8, audio_output=1)
+    assert read(EmbeddingUsage.model_construct(**usage)) == Used(tokens, "openai")
+    assert read(usage) == Used(tokens, "openai")
 
 
 def test_openai_embeddings() -> None:
@@ -109,6 +122,8 @@ def test_anthropic() -> None:
     assert read(own(**usage)) == Used(tokens, "anthropic")
     bare = own(input_tokens=1, output_tokens=2)
     assert read(bare) == Used(Tokens(input=1, output=2), "anthropic")
+    with pytest.raises(UsageError, match=r"^input_tokens_details: does not go with cache_"):
+        read(own(input_tokens=5, output_tokens=2, input_tokens_details={"cached_tokens": 1}))
 
 
 def test_hugging_face() -> None:
@@ -126,6 +141,8 @@ def test_hugging_face() -> None:
         finish_reason="length", generated_tokens=20, input_length=3, seed=1
     )
     assert read({"details": streamed}) == Used(Tokens(input=3, output=20), "huggingface")
+    plain = {"generated_tokens": 20, "input_length": 3}
+    assert read(plain) == Used(Tokens(input=3, output=20), "huggingface")
 
 
 def test_plain_objects_and_dataclasses_are_read_by_their_fields() -> None:
@@ -145,6 +162,13 @@ def test_plain_objects_and_dataclasses_are_read_by_their_fields() -> None:
 def test_what_a_total_has_more_than_its_parts_came_out() -> None:
     """Some gateways count reasoning in the total alone: nothing is charged less than it costs."""
     assert read({**CHAT, "total_tokens": 150}).tokens == Tokens(input=100, output=50)
+    assert read({"prompt_tokens": 0, "total_tokens": 0}).tokens == Tokens()
+
+
+def test_the_most_that_can_be_said() -> None:
+    """Tokens up to the most that one report may say; a model's name of up to 256 characters."""
+    whole = {"usage": {"prompt_tokens": MOST, "completion_tokens": 0}, "model": "x" * 256}
+    assert read(whole) == Used(Tokens(input=MOST), "openai", "x" * 256)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +199,7 @@ def test_of_what_overlaps_the_dearer_is_counted(
         ({**CHAT, "prompt_tokens": "1"}, "prompt_tokens: is no integer"),
         ({**CHAT, "prompt_tokens": None}, "prompt_tokens: is missing"),
         ({**CHAT, "total_tokens": 119}, "total_tokens: 119 is less than"),
+        ({**CHAT, "total_tokens": 0}, "total_tokens: 0 is less than"),
         ({**CHAT, "total_tokens": False}, "total_tokens: is no integer"),
         ({"prompt_tokens": 1}, "completion_tokens: is missing"),
         ({"input_tokens": 1}, "output_tokens: is missing"),
