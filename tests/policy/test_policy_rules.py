@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentauth_cli.policy.blocks import Blocks
 from agentauth_cli.policy.matching import Pattern
 from agentauth_cli.policy.obligation_file import OBLIGATIONS
-from agentauth_cli.policy.rules import digest, load
+from agentauth_cli.policy.packed import Policy
+from agentauth_cli.policy.rules import digest, load, read
 from support.policy_worlds import NOW, policy_of, property_of, rule, toml, written
 
 HEAD = 'version = 1\n\n[[rule]]\nid = "r"\neffect = "allow"\n'
@@ -75,6 +77,31 @@ def test_a_whole_file_loads() -> None:
         "models": (Pattern(("gpt-", "")),),
     }
     assert policy.claims == {"repo"}
+
+
+def test_the_tests_of_all_files_are_kept_in_order() -> None:
+    """Tests stand in any policy file, beside the rules or alone."""
+    test = """
+        [[test]]
+        name = "{}"
+        principal = "okta/alice"
+        action = "aws.s3.put"
+        resource = "x"
+        expect = "deny"
+    """
+    files = [f"version = 1\n{test.format(name)}" for name in ("b", "a")]
+    policy, problems = load([(f"{i}.toml", text.encode()) for i, text in enumerate(files)])
+    assert policy is not None, problems
+    assert [(one.name, one.file) for one in policy.cases] == [("b", "0.toml"), ("a", "1.toml")]
+
+
+def test_what_a_policy_was_made_of_is_kept_with_it() -> None:
+    """The same files, and the same sources that are kept with them, make the same bytes."""
+    files = [("policy.toml", written([rule()]))]
+    content, _, _ = read(files, ("a", 1))
+    assert content is not None
+    assert Policy(Blocks(content)).sources == ("a", 1)
+    assert read(files, ("a", 1))[0] == content != read(files)[0]
 
 
 def test_a_file_without_rules_loads() -> None:
