@@ -92,7 +92,8 @@ def main() -> None:
     modules = sys.argv[1:]
     run(modules)
     os.chdir(FOLDER)
-    tried = modules or sorted(one.stem for one in POLICY.glob("*.py"))
+    there = {one.stem: Path("mutants", f"{one}.meta").exists() for one in POLICY.glob("*.py")}
+    tried = modules or [module for module, changed in sorted(there.items()) if changed]
     found = Counter(change for module in tried for change in survivors(module))
     explained = listed()
     if modules:
@@ -103,6 +104,7 @@ def main() -> None:
         for change in sorted(changes.elements()):
             print(said, *change, sep="\n    ")
     print(f"{found.total()} survive, {found.total() - new.total()} of them explained")
+    print("not tried:", ", ".join(sorted(there.keys() - set(tried))))
     sys.exit(bool(new or gone))
 
 
