@@ -196,16 +196,13 @@ class Finder:
         self._tables = {
             table: Table(starts, block, read) for table, (starts, block) in read(first).items()
         }
-        self._always: list[Numbers] = []
+        self._always: dict[int, Numbers] = {}
 
     def candidates(self, question: Question, missing: int) -> set[int]:
         """Return the numbers of all rules that fail in at most so many parts, and some others."""
         found: set[int] = set()
-        always = self._always
-        while len(always) <= min(missing, len(NAMES)):
-            always.append(self._read(self._first + 1 + len(always)))
-        for numbers in always[: missing + 1]:
-            found.update(numbers)
+        for parts in range(min(missing, len(NAMES)) + 1):
+            found.update(self._without(parts))
         principal, tables = question.principal, self._tables
         names = [
             ("id", principal.id),
@@ -224,3 +221,10 @@ class Finder:
         if scope and "resources" in tables:
             tables["resources"].within(question.resource[:-1], missing, found)
         return found
+
+    def _without(self, parts: int) -> Numbers:
+        """Return the rules of which so many parts select, and that are looked at in any case."""
+        numbers = self._always.get(parts)
+        if numbers is None:
+            numbers = self._always[parts] = self._read(self._first + 1 + parts)
+        return numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,3 +204,18 @@ def test_the_nearest_of_a_scope_is_found_by_its_second_part() -> None:
     nearest = engine.decide(policy, ask(resource="bucket/key*")).nearest
     assert nearest is not None
     assert (nearest.rule.id, nearest.failed) == ("b", ("tools",))
+
+
+def test_threads_that_ask_first_find_the_same() -> None:
+    """A block that another thread reads meanwhile stands for itself, not for the next one."""
+    policy = policy_of([{**rule("far", tools=["t"]), "environments": ["e"]}])
+    finder = policy._finder
+    read = finder._read
+
+    def meanwhile(number: int) -> Any:
+        finder._read = read
+        finder.candidates(ask(), 1)
+        return read(number)
+
+    finder._read = meanwhile
+    assert [finder.candidates(ask(), missing) for missing in (0, 1, 2)] == [set(), set(), {0}]
