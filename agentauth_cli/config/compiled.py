@@ -1,4 +1,4 @@
-"""policy.compiled in the state folder: the policy as it was loaded, mapped into memory.
+"""policy.compiled in the state folder: the policy as it was loaded, read block by block.
 
 It is used only while its sources are as they were when it was written: their names, and size,
 times and inode of each, owner and mode of their folders. Whatever is wrong with it, the policy is
@@ -8,7 +8,6 @@ compiled: who can write the state folder could else write an answer that root's 
 
 from __future__ import annotations
 
-import mmap
 import os
 import stat
 
@@ -84,19 +83,13 @@ def find(state: str, known: Sources, mend: Callable[[str], bytes]) -> Policy | N
     the policy had.
     """
     try:
-        descriptor = os.open(os.path.join(state, NAME), _READ)
+        file = _File(os.open(os.path.join(state, NAME), _READ))
     except OSError:
         return None
-    try:
-        mapped = _mapped(descriptor)
-    except (OSError, ValueError):  # a folder, an empty file
-        return None
-    finally:
-        os.close(descriptor)
-    if mapped is None:
+    if not file.ours:
         return None
     try:
-        blocks = Blocks(mapped, mapped.size)
+        blocks = Blocks(file)
         policy = Policy(blocks)
     except DamagedError:
         return None
@@ -104,12 +97,33 @@ def find(state: str, known: Sources, mend: Callable[[str], bytes]) -> Policy | N
     return policy if policy.sources == known else None
 
 
-def _mapped(descriptor: int) -> mmap.mmap | None:
-    found = os.fstat(descriptor)
-    ours = found.st_uid == os.getuid() and not found.st_mode & _OTHERS
-    if not ours or not stat.S_ISREG(found.st_mode):
-        return None
-    return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+class _File:
+    """An open file as bytes, closed with the last that holds it.
+
+    It is not mapped: a process that reads a mapped file which was cut meanwhile, or whose disk
+    fails, is killed. What cannot be read is missing here.
+    """
+
+    __slots__ = ("_descriptor", "_size", "ours")
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        found = os.fstat(descriptor)
+        self._size = found.st_size
+        private = found.st_uid == os.getuid() and not found.st_mode & _OTHERS
+        self.ours = private and stat.S_ISREG(found.st_mode)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice) -> bytes:
+        try:
+            return os.pread(self._descriptor, part.stop - part.start, part.start)
+        except OSError:
+            return b""
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
 
 
 def keep(state: str, content: bytes, known: Sources) -> None:

@@ -2,7 +2,8 @@
 
 The bytes begin with a header, then an entry for each block (offset, length, CRC-32), then the
 blocks, each written by `marshal`: of all readers of the standard library the fastest, and the bytes
-are our own. A checksum is seeded by the number of its block, so that no block passes for another.
+are our own. A checksum is seeded by the number of its block and by the checksum of the first one,
+so that no block passes for another: of these bytes, or of others that were put in their place.
 """
 
 from __future__ import annotations
@@ -13,10 +14,16 @@ import zlib
 TYPE_CHECKING = False  # the real one costs an import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from mmap import mmap
-    from typing import Any
+    from typing import Any, Protocol
 
-FORMAT = 1
+    class Bytes(Protocol):
+        """What slices can be taken of. They are shorter where the end has come nearer."""
+
+        def __len__(self) -> int: ...
+        def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+FORMAT = 2
 """What the blocks mean. Other numbers are not read."""
 
 _VERSION = FORMAT << 8 | marshal.version
@@ -46,53 +53,69 @@ def _numbers(content: bytes) -> tuple[int, ...]:
 def pack(values: Sequence[Any]) -> bytes:
     """Return the bytes of these values: numbers, strings, None, tuples and dicts of them."""
     start = _HEADER + _ENTRY * len(values)
-    entries, contents = [], []
+    entries, contents, seed = [], [], 0
     for number, value in enumerate(values):
         content = marshal.dumps(value)
-        entries.append(_written(start, len(content), zlib.crc32(content, number)))
+        checksum = zlib.crc32(content, seed + number)
+        entries.append(_written(start, len(content), checksum))
         contents.append(content)
         start += len(content)
+        seed = seed if number else checksum
     return b"".join([_MAGIC, _written(_VERSION, start), *entries, *contents])
 
 
 class Blocks:
-    """Reads single blocks of packed bytes.
+    """Reads single blocks of packed bytes, for several threads too."""
 
-    `size` returns how many bytes there are now: those of a file can become fewer.
-    """
+    __slots__ = ("_opened", "mend")
 
-    __slots__ = ("_bytes", "_size", "mend")
-
-    def __init__(self, packed: bytes | mmap, size: Callable[[], int] | None = None) -> None:
+    def __init__(self, packed: Bytes) -> None:
         """Look at the header. Raises DamagedError where it is not that of so many bytes."""
-        self._bytes = packed
-        self._size = size or packed.__len__
+        self._opened = _Opened(packed)
         self.mend: Callable[[], bytes] | None = None
-        """Returns all bytes anew, which are the same: for the case that a block is damaged."""
-        header = _MAGIC + _written(_VERSION, self._size())
-        if self._bytes[:_HEADER] != header:
-            raise DamagedError
+        """Returns all bytes anew, which say the same: for the case that a block is damaged."""
 
     def read(self, number: int) -> Any:
         """Return the value of a block. Raises DamagedError where it cannot be mended."""
+        opened = self._opened
         try:
-            return self._read(number)
+            return opened.read(number)
         except DamagedError:
-            if self.mend is None:
+            mend = self.mend
+            if mend is not None:
+                self._opened = _Opened(mend())
+                self.mend = None
+            elif self._opened is opened:  # else another thread has just mended it
                 raise
-            self._bytes = self.mend()
-            self._size, self.mend = self._bytes.__len__, None
-            return self._read(number)
+        return self._opened.read(number)
 
-    def _read(self, number: int) -> Any:
-        at = _HEADER + _ENTRY * number
-        there = self._size()
-        if at + _ENTRY > there:
+
+class _Opened:
+    """Bytes of which the header is right. They can become other ones, or fewer."""
+
+    __slots__ = ("_bytes", "_seed", "_size")
+
+    def __init__(self, packed: Bytes) -> None:
+        self._bytes = packed
+        self._size = len(packed)
+        if self._part(0, _HEADER) != _MAGIC + _written(_VERSION, self._size):
             raise DamagedError
-        start, length, checksum = _numbers(self._bytes[at : at + _ENTRY])
-        if start + length > there:
-            raise DamagedError
-        content = self._bytes[start : start + length]
-        if zlib.crc32(content, number) != checksum:
+        self._seed = self._entry(0)[-1]
+
+    def read(self, number: int) -> Any:
+        start, length, checksum = self._entry(number)
+        content = self._part(start, length)
+        if zlib.crc32(content, self._seed + number if number else 0) != checksum:
             raise DamagedError
         return marshal.loads(content)  # noqa: S302 - our own bytes, in a folder of ours alone
+
+    def _entry(self, number: int) -> tuple[int, ...]:
+        return _numbers(self._part(_HEADER + _ENTRY * number, _ENTRY))
+
+    def _part(self, start: int, length: int) -> bytes:
+        if start + length > self._size:
+            raise DamagedError
+        found = self._bytes[start : start + length]
+        if len(found) < length:
+            raise DamagedError
+        return found

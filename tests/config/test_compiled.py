@@ -302,11 +302,42 @@ def test_a_policy_that_changes_before_it_is_mended_is_not_mixed(here: Configurat
     assert _answer(here) == "deny"
 
 
-def test_a_file_that_is_cut_while_it_is_mapped_ends_no_process(here: Configuration) -> None:
+def test_a_file_that_is_cut_while_it_is_read_ends_no_process(here: Configuration) -> None:
     """Truncated at any moment: the sources are read."""
     here.policy()
     policy = here.policy()
     os.truncate(_kept(here), 100)
+    assert evaluate(policy, ask(tool="t")).rules == ("other", "r")
+
+
+def test_a_file_that_is_written_over_while_it_is_read_is_not_mixed(here: Configuration) -> None:
+    """Backups are brought back so: the size is the same, the policy is another."""
+    there = Configuration(here.folder.with_name("other_"), here.folder.with_name("states"))
+    for folder in (there.folder, _kept(there).parent):
+        folder.mkdir(mode=0o700)
+    for one, tool in ((here, "mine"), (there, "your")):
+        _write(one.folder / "policy.toml", [rule("r", tools=[tool])])
+    shutil.rmtree(here.folder / "policy.d")
+    for one in (here, there):
+        one.policy()
+    policy = here.policy()
+    others = _kept(there).read_bytes()
+    assert len(others) == _kept(here).stat().st_size
+    _kept(here).write_bytes(others)
+    assert evaluate(policy, ask(tool="mine")).decision == "allow"
+
+
+def test_what_cannot_be_read_is_read_from_the_sources(
+    here: Configuration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails."""
+    here.policy()
+    policy = here.policy()
+
+    def broken(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", broken)
     assert evaluate(policy, ask(tool="t")).rules == ("other", "r")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,9 @@ from hypothesis import strategies as st
 from agentauth_cli.policy import blocks
 from agentauth_cli.policy.blocks import Blocks, DamagedError, pack
 from support.policy_worlds import property_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VALUES = [("a", ("rules", 1)), (), {"b": (1, 2)}, "c" * 300, None]
 
@@ -23,6 +27,7 @@ VALUES = [("a", ("rules", 1)), (), {"b": (1, 2)}, "c" * 300, None]
             lambda inner: st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner),
             max_leaves=8,
         ),
+        min_size=1,
         max_size=6,
     )
 )
@@ -59,14 +64,44 @@ def test_fewer_bytes_than_were_written_are_refused() -> None:
         Blocks(content + b"x")
 
 
+class Changing:
+    """Bytes that become others: `change` is called once part of them was taken."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.length = len(content)
+        self.change: Callable[[], object] | None = None
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, part: slice) -> bytes:
+        found = self.content[part]
+        if self.change is not None:
+            change, self.change = self.change, None
+            change()
+        return found
+
+
 def test_bytes_that_become_fewer_are_noticed() -> None:
-    """A file can be truncated while it is mapped: reading behind its end would be the end."""
-    content, there = pack(VALUES), [len(pack(VALUES))]
-    whole = Blocks(content, lambda: there[0])
+    """A file can be cut while it is read."""
+    there = Changing(pack(VALUES))
+    whole = Blocks(there)
     assert whole.read(0) == VALUES[0]
-    for there[0] in (0, 60, len(content) - 1):
+    for length in (0, 60, len(there) - 1):
+        there.content = pack(VALUES)[:length]
         with pytest.raises(DamagedError):
             whole.read(len(VALUES) - 1)
+
+
+def test_a_block_that_is_said_to_be_larger_than_all_is_not_asked_for() -> None:
+    """A damaged length could be any number."""
+    content = bytearray(pack(VALUES))
+    at = blocks._HEADER + blocks._NUMBER
+    content[at : at + blocks._NUMBER] = b"\xff" * blocks._NUMBER
+    there = Changing(bytes(content))
+    with pytest.raises(DamagedError):
+        Blocks(there).read(0)
 
 
 def test_no_block_passes_for_another() -> None:
@@ -76,6 +111,17 @@ def test_no_block_passes_for_another() -> None:
     content[first : first + entry] = content[first + entry : first + 2 * entry]
     with pytest.raises(DamagedError):
         Blocks(bytes(content)).read(0)
+
+
+def test_no_block_passes_for_that_of_other_bytes() -> None:
+    """A file can be written over while it is read: half of each would be neither policy."""
+    mine, others = (pack([(head,), ("rule",)]) for head in "ab")
+    there = Changing(mine)
+    whole = Blocks(there)
+    there.content = others
+    with pytest.raises(DamagedError):
+        whole.read(1)
+    assert Blocks(others).read(1) == ("rule",)
 
 
 @pytest.mark.parametrize("name", ["FORMAT", "version"])
@@ -93,7 +139,7 @@ def test_a_damaged_block_is_mended_once() -> None:
     """The bytes come anew, and what was read before stays right."""
     content = pack(VALUES)
     damaged = content[:-3] + b"xyz"
-    whole = Blocks(damaged, lambda: len(damaged))
+    whole = Blocks(damaged)
     called = []
 
     def mend() -> bytes:
@@ -110,3 +156,18 @@ def test_a_damaged_block_is_mended_once() -> None:
     broken.mend = lambda: damaged_last[:-1] + b"\x00"
     with pytest.raises(DamagedError):
         broken.read(4)
+
+
+def test_a_block_that_another_thread_mends_is_read_from_what_it_made() -> None:
+    """Threads that share a policy while it is mended all get their answer."""
+    content = pack(VALUES)
+    there = Changing(content[:-3] + b"xyz")
+    whole = Blocks(there)
+    whole.mend = lambda: content
+
+    def fails() -> None:
+        there.change = lambda: whole.read(4)
+
+    there.change = fails  # once the entry is read, and once the block is
+    assert whole.read(4) == VALUES[4]
+    assert whole.mend is None
