@@ -32,6 +32,8 @@ _SETTLED = 2_000_000_000
 A file that changes twice within one tick of its file system's clock looks the same after both.
 """
 
+_SECOND = 1_000_000_000
+
 _OTHERS = 0o077
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -127,7 +129,7 @@ class _File:
 
 
 def keep(state: str, content: bytes, known: Sources) -> None:
-    """Put the bytes of a policy in place, unless a source changed just now.
+    """Put the bytes of a policy in place, unless its sources may change and look the same.
 
     Nothing waits for the disk: half a file is seen by its checksums. What cannot be written is not
     needed either.
@@ -142,9 +144,7 @@ def keep(state: str, content: bytes, known: Sources) -> None:
         return
     try:
         with os.fdopen(descriptor, "wb") as file:
-            now = os.fstat(file.fileno()).st_mtime_ns
-            changed = max(changed for _, _, changed, _ in known[-1])
-            if now - changed < _SETTLED:
+            if not _settled(known, os.fstat(file.fileno()).st_mtime_ns):
                 return
             file.write(content)
         os.rename(beside, path)
@@ -153,3 +153,13 @@ def keep(state: str, content: bytes, known: Sources) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(beside)
+
+
+def _settled(known: Sources, now: int) -> bool:
+    """Say whether whatever changes the sources from now on shows in what they are known by.
+
+    A whole second is what images of file systems are made with, each file of each image with the
+    same: there the time tells nothing.
+    """
+    changes = [changed for _, _, changed, _ in known[-1]]
+    return now - max(changes) >= _SETTLED and all(one % _SECOND for one in changes)

@@ -187,6 +187,18 @@ def test_a_source_that_changed_just_now_is_not_trusted(
         assert list(_kept(here).parent.iterdir()) == []
 
 
+def test_sources_whose_times_were_made_up_are_not_trusted(here: Configuration) -> None:
+    """Images that are built alike give an edited file the size, times and inode of the old one."""
+    known = compiled.sources(str(here.folder))
+    assert known
+    assert here.state is not None
+    *others, (first, (size, modified, changed, inode)) = known
+    for made_up, kept in ((changed // 10**9 * 10**9, False), (changed, True)):
+        built = (*others, (first, (size, modified, made_up, inode)))
+        compiled.keep(str(here.state), b"", built)
+        assert _kept(here).exists() is kept
+
+
 def test_a_source_that_changes_while_it_is_read_is_not_kept(
     here: Configuration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
