@@ -35,19 +35,26 @@ class Unproven:
 
 def unproven(policy: Policy, results: Sequence[Result]) -> Iterator[Unproven]:
     """Yield each condition that the tests do not have both hold and not hold."""
+    proofs = {
+        (rule.id, *proof)
+        for one in results
+        for rule in policy.candidates(
+            one.question
+        )  # what fails in a part with names proves nothing
+        for proof in _proofs(rule, one.question)
+    }
     for rule in policy.rules:
-        if rule.when is None and rule.unless is None:
-            continue
-        proofs = {proof for one in results for proof in _proofs(rule, one.question)}
         for part in ("when", "unless"):
             for i, condition in enumerate(getattr(rule, part) or ()):
-                held, failed = (part, i, True) in proofs, (part, i, False) in proofs
+                held, failed = ((rule.id, part, i, way) in proofs for way in (True, False))
                 if not (held and failed):
                     yield Unproven(rule, part, condition, held, failed)
 
 
 def _proofs(rule: Rule, question: Question) -> Iterator[tuple[str, int, bool]]:
     """Yield the conditions that decide this question: part, number, and whether it holds."""
+    if rule.when is None and rule.unless is None:
+        return
     failed = set(judge(rule, question).failed)
     for part in ("when", "unless"):
         if failed <= {part}:

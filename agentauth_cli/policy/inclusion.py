@@ -39,30 +39,47 @@ class Shadows:
     """
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._by_head: dict[str, dict[str, dict[str, Rule]]] = {part: {} for part in _NAMES}
+        self._by_head: dict[tuple[str, str], dict[str, Rule]] = {}
         for rule in rules:
             if rule.effect == "deny" and rule.when is None and rule.unless is None:
-                for part, heads in self._by_head.items():
-                    for pattern in _patterns(rule, part) or (_ANY,):
-                        heads.setdefault(pattern.runs[0], {})[rule.id] = rule
+                for head in _heads(rule):
+                    self._by_head.setdefault(head, {})[rule.id] = rule
 
     def of(self, allow: Rule) -> Iterator[Rule]:
         """Yield them, by id."""
         if allow.effect != "allow":
             return
-        found = min((self._begin(allow, part) for part in _NAMES), key=len)
-        for _, deny in sorted(found.items()):
+        by_part = (self._begin(part, _first(allow, part)) for part in _NAMES)
+        found = min(*by_part, self._mean(allow.principals[0]), key=lambda some: sum(map(len, some)))
+        together = {deny.id: deny for some in found for deny in some.values()}
+        for _, deny in sorted(together.items()):
             if _shadows(deny, allow):
                 yield deny
 
-    def _begin(self, allow: Rule, part: str) -> dict[str, Rule]:
-        """Return the deny rules that have a pattern which begins as the allow rule's first does."""
-        heads = self._by_head[part]
-        word = (_patterns(allow, part) or (_ANY,))[0].runs[0]
-        found: dict[str, Rule] = {}
-        for end in range(len(word) + 1):
-            found.update(heads.get(word[:end], {}))
-        return found
+    def _mean(self, one: PrincipalPattern) -> list[dict[str, Rule]]:
+        """Return the deny rules that may mean everybody whom an entry of `principals` means."""
+        everybody = self._begin("id", "") if one.on != "id" else []
+        return [*self._begin(one.on, one.pattern.runs[0]), *everybody]
+
+    def _begin(self, table: str, word: str) -> list[dict[str, Rule]]:
+        """Return the deny rules that have a pattern which begins as this word does."""
+        found = (self._by_head.get((table, word[:end])) for end in range(len(word) + 1))
+        return [some for some in found if some]
+
+
+def _heads(rule: Rule) -> Iterator[tuple[str, str]]:
+    """Yield what the patterns of a rule begin with, by part, and by what principals are known."""
+    for part in _NAMES:
+        for pattern in _patterns(rule, part) or (_ANY,):
+            yield part, pattern.runs[0]
+    for one in rule.principals:
+        yield one.on, one.pattern.runs[0]
+    if _every_kind(rule.principals):
+        yield "id", ""
+
+
+def _first(rule: Rule, part: str) -> str:
+    return (_patterns(rule, part) or (_ANY,))[0].runs[0]
 
 
 def _shadows(deny: Rule, allow: Rule) -> bool:
@@ -110,7 +127,7 @@ def implies(one: Condition, other: Condition) -> bool:
 
 def _meant(principals: Sequence[PrincipalPattern], one: PrincipalPattern) -> bool:
     """Say whether everybody whom `one` matches is matched by these."""
-    if {other.text for other in principals if other.on == "kind"} >= {f"kind:{k}" for k in KINDS}:
+    if _every_kind(principals):
         return True
     word = _STAR.join(one.pattern.runs)
     return any(
@@ -118,6 +135,10 @@ def _meant(principals: Sequence[PrincipalPattern], one: PrincipalPattern) -> boo
         for other in principals
         if other.on in {one.on, "id"}
     )
+
+
+def _every_kind(principals: Sequence[PrincipalPattern]) -> bool:
+    return {one.text for one in principals if one.on == "kind"} >= {f"kind:{k}" for k in KINDS}
 
 
 def _patterns(rule: Rule, part: str) -> Sequence[Pattern] | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentauth_cli.policy.coverage import unproven
+from agentauth_cli.policy.engine import judge
 from agentauth_cli.policy.rules import load
 from agentauth_cli.policy.testing import run
 from support.policy_worlds import NOW, Rule, rule, toml, written
@@ -103,3 +104,18 @@ def test_the_name_is_the_one_of_the_configuration() -> None:
     assert left(mine, who(claims={"nick": "lock"})) == [
         ("when", "the authentication", False, False)
     ]
+
+
+def test_rules_that_a_test_cannot_meet_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many tests as rules, each about one of them, are not all pairs of them."""
+    asked = []
+
+    def counted(rule: Any, question: Any) -> Any:
+        asked.append(rule.id)
+        return judge(rule, question)
+
+    monkeypatch.setattr("agentauth_cli.policy.coverage.judge", counted)
+    many = [rule(f"r{i}", tools=[f"t{i}"], when={"auth": ["jwt"]}) for i in range(50)]
+    found = left(many, *({"tool": f"t{i}"} for i in range(50)))
+    assert found == [("when", "the authentication", True, False)] * 50
+    assert sorted(asked) == sorted(one["id"] for one in many)

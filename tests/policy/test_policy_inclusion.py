@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.policy import pattern
+from agentauth_cli.policy import inclusion, pattern
 from agentauth_cli.policy.inclusion import Shadows, implies, within
 from support.policy_worlds import (
     QUESTIONS,
@@ -74,3 +75,48 @@ def test_the_index_misses_nothing(files: list[Rule], ids: list[str], data: st.Da
         alone = [deny.id for deny in policy.rules if list(Shadows([deny]).of(allow))]
         assert [one.id for one in shadows.of(allow)] == alone
         assert ("z" in alone) is (allow.effect == "allow")
+
+
+KINDS = ["kind:user", "kind:agent", "kind:service"]
+
+
+@pytest.mark.parametrize(
+    ("denied", "allowed", "shadowed"),
+    [
+        (["*"], "okta/alice", True),
+        (["*"], "group:okta/eng", True),
+        (["*"], "kind:agent", True),
+        (KINDS, "okta/alice", True),
+        (KINDS, "group:*", True),
+        (KINDS[:2], "okta/alice", False),
+        (["group:okta/*"], "group:okta/eng", True),
+        (["group:*"], "okta/alice", False),
+        (["okta/*"], "group:okta/eng", False),
+        (["x/y", "okta/al*"], "okta/alice", True),
+    ],
+)
+def test_whom_a_deny_rule_means_finds_it(
+    denied: list[str], allowed: str, *, shadowed: bool
+) -> None:
+    """One deny rule matches all that it matches: everybody whom the allow rule means, too."""
+    policy = policy_of(
+        [{**rule("no", "deny"), "principals": denied}, {**rule("yes"), "principals": [allowed]}]
+    )
+    no, yes = policy.rules
+    assert list(Shadows(policy.rules).of(yes)) == [no] * shadowed
+
+
+def test_deny_rules_about_others_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand people of whom each is refused something are no million pairs."""
+    compared = []
+    monkeypatch.setattr(inclusion, "_shadows", lambda deny, _: compared.append(deny.id))
+    policy = policy_of(
+        [
+            {**rule(f"{effect}{i}", effect), "principals": [f"okta/{effect}-{i}-"]}
+            for effect in ("allow", "deny")
+            for i in range(50)
+        ]
+    )
+    shadows = Shadows(policy.rules)
+    assert [list(shadows.of(one)) for one in policy.rules] == [[]] * 100
+    assert compared == []
