@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from agentauth_cli import files
 from agentauth_cli.config import places, schemas, settings
-from agentauth_cli.config.reading import BUDGETS, POLICY
+from agentauth_cli.config.reading import BUDGETS, POLICIES, POLICY
 from agentauth_cli.errors import UsageError
 from agentauth_cli.policy import budgets, rules
 
@@ -32,9 +33,10 @@ def judge(texts: Mapping[str, str], folder: Path) -> None:
 def put(texts: Mapping[str, str], folder: Path) -> None:
     """Write all files into the folder, which is made, each with its schema for editors.
 
-    Raises UsageError where one is there.
+    Raises UsageError where one is there, also as a link that leads nowhere, or a `policy.d`: its
+    rules would hold from now on.
     """
-    there = [name for name in texts if (folder / name).exists()]
+    there = [name for name in (*texts, POLICIES) if os.path.lexists(folder / name)]
     if there:
         raise UsageError(f"{folder / there[0]} is there already", hint="Nothing was written")
     places.make(folder)
@@ -43,5 +45,5 @@ def put(texts: Mapping[str, str], folder: Path) -> None:
         for name, text in texts.items():
             files.write(folder / name, (schemas.line(name) + text).encode(), new=True)
         schemas.put(folder, texts)
-        if not (folder / IGNORE).exists():
+        if not os.path.lexists(folder / IGNORE):
             files.write(folder / IGNORE, b"killswitch.toml\napikeys.toml\n.*.lock\n", new=True)

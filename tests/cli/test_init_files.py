@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped] # it has 
 from agentauth_cli.cli import examples
 from agentauth_cli.cli.init import Around, InitInput, work
 from agentauth_cli.config import schemas
+from agentauth_cli.errors import UsageError
 from agentauth_cli.wiring import Wiring
 from support.documents import as_json
 
@@ -60,3 +61,27 @@ def test_the_examples_are_right_by_their_schemas(name: str) -> None:
     for file, text in examples.example(name).texts.items():
         schema = Draft7Validator(json.loads(schemas.shipped(file)))
         assert list(schema.iter_errors(as_json(tomllib.loads(text)))) == []
+
+
+@pytest.mark.parametrize("name", ["config.toml", "policy.toml", "budgets.toml", "policy.d"])
+def test_a_link_that_leads_nowhere_is_there_already(tmp_path: Path, name: str) -> None:
+    """All files or none: a policy that is written beside a budget that is not bounds nothing."""
+    (tmp_path / name).symlink_to(tmp_path / "nowhere" / "x")
+    with pytest.raises(UsageError, match="is there already"):
+        _init(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_rules_that_no_policy_held_are_not_brought_to_life(tmp_path: Path) -> None:
+    """A `policy.d` without `policy.toml` denies everything: `init` would let its rules hold."""
+    (tmp_path / "policy.d").mkdir()
+    with pytest.raises(UsageError, match=r"policy\.d is there already"):
+        _init(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["policy.d"]
+
+
+def test_an_ignore_list_that_is_a_link_is_left_alone(tmp_path: Path) -> None:
+    """Nothing is written where a link leads."""
+    (tmp_path / ".gitignore").symlink_to(tmp_path / "elsewhere")
+    _init(tmp_path)
+    assert not (tmp_path / "elsewhere").exists()
