@@ -115,11 +115,11 @@ def template(value: object, known: Sequence[str] = POLICY_VARIABLES) -> Template
     for variable in pieces[1::2]:
         _check_variable(variable, known)
     literals = [split(piece) for piece in pieces[::2]]
-    runs = list(literals[0])
+    runs = [[one] for one in literals[0]]
     for first, *others in literals[1:]:
-        runs[-1] += VARIABLE + first
-        runs.extend(others)
-    if why := dead_name(runs):
+        runs[-1] += [VARIABLE, first]
+        runs += [[one] for one in others]
+    if why := dead_name(["".join(one) for one in runs]):
         raise ValueError(why)
     return Template(tuple(pieces))
 
