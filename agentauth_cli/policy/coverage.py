@@ -35,12 +35,11 @@ class Unproven:
 
 def unproven(policy: Policy, results: Sequence[Result]) -> Iterator[Unproven]:
     """Yield each condition that the tests do not have both hold and not hold."""
+    # A rule that fails in a part with names proves nothing: it is no candidate.
     proofs = {
         (rule.id, *proof)
         for one in results
-        for rule in policy.candidates(
-            one.question
-        )  # what fails in a part with names proves nothing
+        for rule in policy.candidates(one.question)
         for proof in _proofs(rule, one.question)
     }
     for rule in policy.rules:
