@@ -15,7 +15,6 @@ from agentauth_cli.policy.conditions import (
     Before,
     Calendar,
     Claim,
-    Condition,
     SessionAge,
 )
 from agentauth_cli.tables import values
@@ -25,6 +24,8 @@ from agentauth_cli.terms import AUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from agentauth_cli.policy.conditions import Condition
 
 HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-3]|24(?=:00)):([0-5][0-9])")
 

@@ -12,10 +12,30 @@ TYPE_CHECKING = False  # the real one costs an import of typing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
-    from typing import Any
+    from typing import Any, Protocol
 
     from agentauth_cli.model import Question
     from agentauth_cli.policy.matching import Pattern
+
+    class Condition(Protocol):
+        """One key of `when` or `unless`."""
+
+        __slots__: Sequence[str]
+
+        @property
+        def subject(self) -> str:
+            """What is looked at: ``the claim ref``."""
+
+        @property
+        def wanted(self) -> str:
+            """What it has to be: ``refs/heads/*``."""
+
+        def holds(self, question: Question) -> bool:
+            """Say whether it holds. Raises ValueError where that cannot be judged."""
+
+        def actual(self, question: Question) -> str:
+            """Return what it is instead, for a person. Raises ValueError as `holds`."""
+
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 UTC = "UTC"
@@ -23,31 +43,7 @@ UTC = "UTC"
 _LONGEST_SHOWN = 64
 
 
-class Condition(Plain):
-    """One key of `when` or `unless`."""
-
-    __slots__ = ()
-
-    @property
-    def subject(self) -> str:
-        """What is looked at: ``the claim ref``."""
-        raise NotImplementedError
-
-    @property
-    def wanted(self) -> str:
-        """What it has to be: ``refs/heads/*``."""
-        raise NotImplementedError
-
-    def holds(self, question: Question) -> bool:
-        """Say whether it holds. Raises ValueError where that cannot be judged."""
-        raise NotImplementedError
-
-    def actual(self, question: Question) -> str:
-        """Return what it is instead, for a person. Raises ValueError as `holds`."""
-        raise NotImplementedError
-
-
-class Claim(Condition):
+class Claim(Plain):
     """A top-level claim of the verified token matches one of these patterns."""
 
     __slots__ = ("name", "patterns")
@@ -97,7 +93,7 @@ class Claim(Condition):
         return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-class Auth(Condition):
+class Auth(Plain):
     """The principal was authenticated in one of these ways."""
 
     __slots__ = ("ways",)
@@ -120,7 +116,7 @@ class Auth(Condition):
         return question.principal.auth
 
 
-class After(Condition):
+class After(Plain):
     """The request's time is at or after this one."""
 
     __slots__ = ("time",)
@@ -143,7 +139,7 @@ class After(Condition):
         return _written(question.time)
 
 
-class Before(Condition):
+class Before(Plain):
     """The request's time is strictly before this one."""
 
     __slots__ = ("time",)
@@ -166,7 +162,7 @@ class Before(Condition):
         return _written(question.time)
 
 
-class Calendar(Condition):
+class Calendar(Plain):
     """The local day and time fall inside.
 
     `days` are numbers from Monday, 0. `hours` are minutes of the day: the start is inside, the end
@@ -221,7 +217,7 @@ class Calendar(Condition):
         return f"{DAYS[local.weekday()]} {local:%H:%M}"
 
 
-class Actor(Condition):
+class Actor(Plain):
     """The principal is acted for by one whose id matches."""
 
     __slots__ = ("patterns",)
@@ -245,7 +241,7 @@ class Actor(Condition):
         return question.principal.actor or "nobody"
 
 
-class SessionAge(Condition):
+class SessionAge(Plain):
     """The login is not older than this, in seconds."""
 
     __slots__ = ("longest",)
