@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from agentauth_cli.secret import SecretMapping
 
@@ -233,7 +233,10 @@ class ToolRequest:
 
     `action` is the provider's permission (``s3:PutObject``), never a policy action; `max_duration`
     is in seconds. A tool with several grants, or several permissions, gives `grants` instead of
-    `action` and `resource`. `role` takes the place of the environment's template.
+    `action` and `resource`. `role` (AWS) and `service_account` (Google: its e-mail address, OpenAI:
+    its id) take the place of the environment's; `policy_arns` are AWS managed policies that narrow
+    it further, `oauth_scopes` Google's. `unnarrowed`: what the provider cannot narrow may be minted
+    all the same.
     """
 
     tool_name: str
@@ -243,6 +246,10 @@ class ToolRequest:
     max_duration: int = 900
     grants: tuple[Grant, ...] = ()
     role: str | None = None
+    service_account: str | None = None
+    policy_arns: tuple[str, ...] = ()
+    oauth_scopes: tuple[str, ...] = ()
+    unnarrowed: bool = False
     lease: str | None = None
 
     @property
@@ -266,6 +273,21 @@ class Preview:
     source: str
     audience: str | None = None
     unenforced: tuple[str, ...] = ()
+
+
+NOT_ALONE: Final = "cannot be revoked alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What came of ending a credential early."""
+
+    outcome: Literal["revoked", "requested", "unconfirmed", "cannot be revoked alone"]
+
+    @property
+    def lives_on(self) -> bool:
+        """Whether it can still be used, for all that is known."""
+        return self.outcome != "revoked"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Principal,
         ProviderCredential,
         Resource,
+        Revocation,
         ToolRequest,
         Usage,
     )
@@ -86,6 +87,14 @@ class CredentialBroker(Protocol):
         """
         ...
 
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """End the credential of a lease, and no other, as far as the provider can do that.
+
+        `credential` is given where the caller still has it. Raises ProviderError, and
+        SourceCredentialError where there is nothing to ask with.
+        """
+        ...
+
 
 class Ledger(Protocol):
     """Counters, leases, switches and the audit chain, in one transaction a step.
@@ -139,6 +148,10 @@ class Ledger(Protocol):
 
     def settle(self, lease_id: str, record: Record) -> bool:
         """End an issued lease early: what it reserved is spent. False where it is over already."""
+        ...
+
+    def revoked(self, lease_id: str, record: Record) -> None:
+        """Note that an issued lease's credential is no more: it is settled, and ends now."""
         ...
 
     def record_usage(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from agentauth_cli.errors import (
@@ -22,6 +23,7 @@ from agentauth_cli.errors import (
 from agentauth_cli.ledger import records
 from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import (
+    NOT_ALONE,
     Charge,
     Decision,
     Lease,
@@ -42,12 +44,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from agentauth_cli.model import Preview
+    from agentauth_cli.model import Preview, Revocation
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.policy.switches import Switch
-    from agentauth_cli.ports import Clock, CredentialBroker, Ledger
+    from agentauth_cli.ports import Clock, CredentialBroker, Ledger, Record
 
 TIME_TO_LIVE = timedelta(seconds=80)
 """How long a lease may be pending: the transport's deadline of 20 s, and a minute."""
@@ -107,6 +109,7 @@ def vend(parts: Parts, asked: Asked, deliver: Callable[[Vended], None]) -> Vende
         bounded = _ask(parts, asked, trail)
         lease = reserve(parts, asked, bounded, trail)
         credential = mint(parts, bounded, lease)
+        trail.minted = lease, credential
         vended = issue(parts, bounded, lease, credential, trail)
         hand_over(parts, vended, deliver)
     return vended
@@ -278,6 +281,10 @@ def _requested(bounded: Bounded, lease: str) -> ToolRequest:
         max_duration=bounded.duration,
         grants=bounded.narrowed.grants,
         role=tool.role,
+        service_account=tool.service_account,
+        policy_arns=tool.policy_arns,
+        oauth_scopes=tool.oauth_scopes,
+        unnarrowed=tool.unnarrowed,
         lease=lease,
     )
 
@@ -323,6 +330,32 @@ def check_alive(parts: Parts, vended: Vended) -> None:
         raise UndeliveredError("the credential expired before it could be handed over")
 
 
+def revoke(
+    ledger: Ledger,
+    broker: Callable[[], CredentialBroker],
+    lease: Lease,
+    credential: ProviderCredential | None = None,
+    said: Record | None = None,
+) -> Revocation:
+    """End the credential of a lease, as far as its provider can; write down what came of it.
+
+    `said` is who asked for it, and why. Without, it is only the lease that ends: that a credential
+    cannot be revoked alone is then not worth a record. Raises ProviderError, SourceCredentialError,
+    ConfigError; StateError.
+    """
+    record = {"event": "lease.revoked", **lease_fields(lease), **(said or {})}
+    try:
+        found = broker().revoke(lease, credential)
+    except AgentAuthError as error:
+        ledger.append({**record, "outcome": f"failed: {error.message}"})
+        raise
+    if not found.lives_on:
+        ledger.revoked(lease.id, {**record, "outcome": found.outcome})
+    elif said is not None or found.outcome != NOT_ALONE:
+        ledger.append({**record, "outcome": found.outcome})
+    return found
+
+
 def settle(ledger: Ledger, lease_id: str) -> bool:
     """End an issued lease before its credential does: what it reserved is spent.
 
@@ -346,7 +379,8 @@ def undelivered(ledger: Ledger, lease_id: str, why: str) -> None:
 class Trail:
     """What is known of a request so far, and what its failure leaves behind.
 
-    `denied` is the event of a failure before anything was reserved.
+    `denied` is the event of a failure before anything was reserved. What is `minted` then reaches
+    nobody, and is ended where it can be ended alone.
     """
 
     def __init__(self, parts: Parts, denied: str, asked: Asked) -> None:
@@ -355,7 +389,9 @@ class Trail:
             "user_reason": asked.stated.reason,
         }
         self.lease = ""
+        self.minted: tuple[Lease, ProviderCredential] | None = None
         self.authenticated = False
+        self._asked = asked
         self._parts = parts
         self._denied = denied
 
@@ -370,6 +406,14 @@ class Trail:
         except Stopped:  # while it waited for the ledger; there is no second one
             self._leave(error)
             raise
+        if self.minted is not None:
+            self._take_back(*self.minted)
+
+    def _take_back(self, lease: Lease, credential: ProviderCredential) -> None:
+        """End it. What comes of that is in the audit trail, and hides no more than `_leave`."""
+        with contextlib.suppress(AgentAuthError):
+            broker = partial(self._parts.broker, self._asked.tool)
+            revoke(self._parts.ledger(), broker, lease, credential)
 
     def _leave(self, error: BaseException) -> None:
         """Give back and write down. What cannot be must not hide why the request failed."""

@@ -7,9 +7,10 @@ import os
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from agentauth_cli.brokers import Brokers
 from agentauth_cli.config.places import Places
 from agentauth_cli.config.reading import BUDGETS, Configuration
 from agentauth_cli.config.settings import KEYLESS
@@ -30,7 +31,6 @@ from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.ledger import note, opening, process
 from agentauth_cli.ledger.memory import MemoryLedger
 from agentauth_cli.ledger.opening import Place
-from agentauth_cli.model import ProviderType
 from agentauth_cli.vending import Asked, Parts
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from agentauth_cli.inbound.logins import Renew
     from agentauth_cli.inbound.source import Source, Standing
     from agentauth_cli.ledger.sqlite import SQLiteLedger
-    from agentauth_cli.model import Principal
+    from agentauth_cli.model import Principal, ProviderType
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.charges import Stated
     from agentauth_cli.policy.narrow import Tool
@@ -262,31 +262,12 @@ class Wiring:
         """
         if self.brokers is not None:
             return self.brokers(provider, environment)
-        from agentauth_cli.outbound.aws import AWSCredentialBroker
+        return self.made.broker(provider, environment)
 
-        if provider is not ProviderType.AWS:
-            raise UnavailableError(f"the provider {provider}")
-        return AWSCredentialBroker(**self.aws_arguments(environment))
-
-    def aws_arguments(self, environment: str) -> dict[str, Any]:
-        """Return what the configuration says to the AWS broker of an environment."""
-        from agentauth_cli.outbound.aws import AUDIENCE
-
-        aws = self.settings.provider(ProviderType.AWS, environment, "the broker")
-        bundle, audience = aws["ca_bundle"], aws["audience"] or AUDIENCE
-        tokens = self.tokens(environment, ProviderType.AWS)
-        return {
-            "role_arn_template": aws["role_arn_template"],
-            "account_id": aws["account_id"],
-            "region": aws["region"],
-            "source": aws["source"],
-            "token": partial(tokens.token_for, audience=audience) if tokens else None,
-            "audience": audience,
-            "session_tags": aws["session_tags"],
-            "sts_endpoint": aws["sts_endpoint"],
-            "ca_bundle": self.places.config / bundle if bundle else None,
-            "clock": self.clock,
-        }
+    @cached_property
+    def made(self) -> Brokers:
+        """What makes the brokers that the configuration asks for."""
+        return Brokers(self.settings, self.places.config, self.clock, self.tokens)
 
     def tokens(self, environment: str, provider: str) -> ProviderTokens | None:
         """Return where an environment's provider gets its tokens; None where it needs none."""

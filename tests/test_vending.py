@@ -31,7 +31,15 @@ from agentauth_cli.ledger import opening
 from agentauth_cli.ledger.chain import verify
 from agentauth_cli.ledger.process import this_process
 from agentauth_cli.ledger.recount import differences, recount
-from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import (
+    NOT_ALONE,
+    Preview,
+    Principal,
+    ProviderCredential,
+    ProviderType,
+    Revocation,
+    ToolRequest,
+)
 from agentauth_cli.policy import budgets, rules
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant
@@ -46,6 +54,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentauth_cli.ledger.sqlite import SQLiteLedger
+    from agentauth_cli.model import Lease
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.packed import Policy
 
@@ -103,6 +112,8 @@ class Broker:
     lives: timedelta = timedelta(hours=1)
     asked: list[ToolRequest] = field(default_factory=list)
     clock: Callable[[], datetime] = lambda: START
+    takes_back: Callable[[], Revocation] = lambda: Revocation(NOT_ALONE)
+    ended: list[tuple[str, ProviderCredential | None]] = field(default_factory=list)
     min_duration: int = 900
     max_duration: int = 43_200
 
@@ -121,6 +132,11 @@ class Broker:
         """Return what would be asked: the request itself."""
         parameters = {"principal": principal, "request": tool_request}
         return Preview("Mint", "https://sts.example", parameters, "made_up")
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """Do as `takes_back` says; keep what it was asked to end."""
+        self.ended.append((lease.id, credential))
+        return self.takes_back()
 
 
 class World:
@@ -523,6 +539,51 @@ def test_what_was_minted_and_not_handed_over_is_undelivered(
     world.vend()
     assert world.used() == {(1, 1)}
     world.holds()
+
+
+def test_what_dies_alone_and_reaches_nobody_is_ended(world: World) -> None:
+    """A key that was minted and not handed over is deleted; so is one that was not issued."""
+
+    def fail(_vended: Vended) -> None:
+        raise Stopped(15)
+
+    world.broker.takes_back = lambda: Revocation("revoked")
+    world.change(budgets=lambda: budget("limits.day = { requests = 5 }"))
+    with pytest.raises(Stopped):
+        vend(world.parts, Asked(TOOL), fail)
+    assert world.events()[1:] == ["vend.issued", "vend.failed", "lease.settled", "lease.revoked"]
+    assert world.records()[-1]["outcome"] == "revoked"
+    assert world.ledger.leases(world.now) == []
+    assert world.used() == {(1, 0)}
+    world.holds()
+    switches: list[Switch] = []
+    world.broker.act = lambda: switches.append(Switch("tool", "s3_upload"))
+    world.change(switches=lambda: switches)
+    world.refused(ToolDisabledError)
+    assert world.events()[5:] == ["vend.intent", "vend.failed", "lease.revoked"]
+    assert world.used() == {(1, 0)}
+    world.holds()
+    (first, made), (second, other) = world.broker.ended
+    assert first != second
+    assert made is not None
+    assert other is not None
+    assert made.credentials["aws_secret_access_key"] == SECRET
+
+
+def test_a_provider_that_does_not_end_it_hides_nothing(world: World) -> None:
+    """What went wrong first is what is raised; that the credential lives on is in the trail."""
+
+    def refuse() -> Revocation:
+        raise ProviderRefusedError("not today")
+
+    def fail(_vended: Vended) -> None:
+        raise UndeliveredError("closed")
+
+    world.broker.takes_back = refuse
+    with pytest.raises(UndeliveredError, match="closed"):
+        vend(world.parts, Asked(TOOL), fail)
+    assert world.records()[-1]["outcome"] == "failed: not today"
+    assert [one.state for one in world.ledger.leases(world.now)] == ["undelivered"]
 
 
 @pytest.mark.parametrize("error", [Stopped(2), KeyboardInterrupt(), MemoryError()])

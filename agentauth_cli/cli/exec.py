@@ -32,7 +32,7 @@ from agentauth_cli.deliver.streams import shown
 from agentauth_cli.deliver.terminal import Terminal
 from agentauth_cli.errors import AgentAuthError, StateError, Stopped, UsageError
 from agentauth_cli.model import ProviderType
-from agentauth_cli.vending import Asked, Parts, Vended, check_alive, settle
+from agentauth_cli.vending import Asked, Parts, Vended, check_alive, revoke, settle
 from agentauth_cli.vending import vend as go
 from agentauth_cli.wiring import Wiring
 
@@ -198,10 +198,18 @@ def settle_all(parts: Parts, vended: Sequence[Vended], *, as_json: bool) -> None
 
 
 def _settle(parts: Parts, vended: Vended, *, as_json: bool) -> None:
-    try:
-        settle(parts.ledger(), vended.lease.id)
-    except AgentAuthError as error:
-        screen.error(error, as_json=as_json)
+    """End one lease, and its credential where that dies alone."""
+    ledger, lease = parts.ledger(), vended.lease
+    tool = vended.bounded.narrowed.tool
+    steps = (
+        lambda: settle(ledger, lease.id),
+        lambda: revoke(ledger, lambda: parts.broker(tool), lease, vended.credential),
+    )
+    for step in steps:
+        try:
+            step()
+        except AgentAuthError as error:
+            screen.error(error, as_json=as_json)
 
 
 def _start(

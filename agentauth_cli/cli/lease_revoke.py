@@ -7,6 +7,7 @@ one: it lives until its end. `disable` stops new ones at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,8 +17,15 @@ from agentauth_cli.cli.identity import by
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Json, Reason
 from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.errors import (
+    ConfigError,
+    ProviderError,
+    SourceCredentialError,
+    UnavailableError,
+)
 from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import ProviderType
+from agentauth_cli.vending import revoke
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -26,7 +34,6 @@ if TYPE_CHECKING:
     from agentauth_cli.model import Lease
 
 LIVES_ON = 1
-_NEVER_ALONE = (ProviderType.AWS, ProviderType.GCP)
 _RELEASED = {
     "pending": "released; a mint that is under way is not delivered",
     "orphaned": "released: nothing was vended for it",
@@ -94,8 +101,9 @@ def revoked(wiring: Wiring, lease: Lease, said: dict[str, Any]) -> Outcome:
         lease = now  # it was issued meanwhile
     if not lease.lives(wiring.clock()):
         return Outcome(lease, f"over already: {lease.state}")
-    outcome = "cannot be revoked alone"
-    if lease.provider not in _NEVER_ALONE:
-        outcome = f"failed: this version revokes nothing at {lease.provider}"
-    wiring.ledger.append({**record, "outcome": outcome})
-    return Outcome(lease, outcome, lives_on=True)
+    broker = partial(wiring.broker_of, ProviderType(lease.provider), lease.environment)
+    try:
+        found = revoke(wiring.ledger, broker, lease, said=said)
+    except (ConfigError, ProviderError, SourceCredentialError, UnavailableError) as error:
+        return Outcome(lease, f"failed: {error.message}", lives_on=True)
+    return Outcome(lease, found.outcome, lives_on=found.lives_on)

@@ -321,6 +321,10 @@ def _tool(
         grants=_grants(merged),
         duration=merged["duration"] or DURATION,
         role=merged["role"],
+        service_account=merged["service_account"] or merged["service_account_id"],
+        policy_arns=tuple(merged["policy_arns"] or ()),
+        oauth_scopes=tuple(merged["oauth_scopes"] or ()),
+        unnarrowed=bool(merged["unnarrowed"]),
         allowance=Allowance(allowance.get("tokens"), allowance.get("cost")),
         variables={key: provider[key] for key in variables if key in provider},
     )

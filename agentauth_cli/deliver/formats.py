@@ -32,7 +32,7 @@ _VARIABLES = {
         "GOOGLE_OAUTH_ACCESS_TOKEN": "access_token",
         "GOOGLE_CLOUD_PROJECT": "project",
     },
-    ProviderType.OPENAI: {"OPENAI_API_KEY": "api_key"},
+    ProviderType.OPENAI: {"OPENAI_API_KEY": "api_key", "OPENAI_PROJECT_ID": "project"},
     ProviderType.HUGGINGFACE: {"HF_TOKEN": "token"},
 }
 _PROCESS_BYTES = 64_000
@@ -129,6 +129,7 @@ FORMATS: dict[str, Callable[[Vended], str]] = {
     "env": as_env,
     "github": as_github,
 }
+_OF_AWS = frozenset({"aws", "process"})
 
 
 def check(name: str) -> None:
@@ -140,7 +141,7 @@ def check(name: str) -> None:
 def named(name: str, provider: ProviderType) -> Callable[[Vended], str]:
     """Return the format of this name. Raises UsageError where the provider has none such."""
     check(name)
-    if name != "json" and provider is not ProviderType.AWS:
+    if name in _OF_AWS and provider is not ProviderType.AWS:
         raise UsageError(f"format {name} is for aws, not for {provider}", hint="--format json")
     return FORMATS[name]
 

@@ -161,6 +161,19 @@ class SQLiteLedger(Spending, Remembering):
             self.write(record, now)
             return True
 
+    def revoked(self, lease_id: str, record: Record) -> None:
+        """Note that an issued lease's credential is no more: it is settled, and ends now."""
+        with self.step() as now:
+            lease = self.lease(lease_id)
+            if lease is not None and lease.state in {"active", "undelivered"}:
+                self._end(lease_id, settled=True)
+                self.write({"event": "lease.settled", **lease_fields(lease)}, now)
+            self.db.execute(
+                "UPDATE leases SET ends_at = min(ends_at, ?) WHERE id = ? AND state = 'settled'",
+                (micros(now), lease_id),
+            )
+            self.write(record, now)
+
     def lease_state(self, lease_id: str) -> str:
         """Return how far a lease came, empty where there is none."""
         with self.reading():

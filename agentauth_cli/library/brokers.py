@@ -37,7 +37,7 @@ def _filled(given: Mapping[str, Any]) -> dict[str, Any]:
         return dict(given)
     with auth.wiring() as wiring:
         environment = _environment(wiring, given.get("account_id"))
-        configured = wiring.aws_arguments(environment) if environment else {}
+        configured = wiring.made.aws(environment) if environment else {}
         return {**configured, **given}
 
 

@@ -173,12 +173,13 @@ class AgentAuth:
     def lease(
         self, principal: Principal, tool: str, **asking: Unpack[Asking]
     ) -> Iterator[ProviderCredential]:
-        """Vend for as long as the block lasts, then settle: what was reserved is spent."""
+        """Vend for as long as the block lasts, then settle, and end what dies alone."""
         credential = self.vend(principal, tool, **asking)
         try:
             yield credential
         finally:
             self.settle(credential)
+            self._take_back(credential)
 
     def settle(self, credential: ProviderCredential) -> bool:
         """End the lease of a credential early. False where it is over already. Raises StateError.
@@ -187,6 +188,14 @@ class AgentAuth:
         """
         with self.wiring() as wiring:
             return vending.settle(wiring.ledger, credential.lease)
+
+    def _take_back(self, credential: ProviderCredential) -> None:
+        # What came of it is in the audit trail, and the credential ends by its own time anyhow.
+        with contextlib.suppress(AgentAuthError), self.wiring() as wiring:
+            lease = wiring.ledger.lease(credential.lease)
+            if lease is not None:
+                broker = partial(wiring.broker_of, credential.provider, lease.environment)
+                vending.revoke(wiring.ledger, broker, lease, credential)
 
     def record_usage(
         self,

@@ -12,7 +12,7 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError, UsageError
-from agentauth_cli.model import Preview, ProviderCredential, ProviderType
+from agentauth_cli.model import NOT_ALONE, Preview, ProviderCredential, ProviderType, Revocation
 from agentauth_cli.outbound import aws_boto, aws_web
 from agentauth_cli.outbound.aws_call import REGION, Call, Sts, regional
 from agentauth_cli.outbound.aws_session import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from agentauth_cli.model import Principal, ToolRequest
+    from agentauth_cli.model import Lease, Principal, ToolRequest
     from agentauth_cli.ports import Clock
     from agentauth_cli.secret import Secret
 
@@ -143,6 +143,11 @@ class AWSCredentialBroker:
             audience=self._audience if self._token else None,
             unenforced=_UNENFORCED,
         )
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """Return that a session lives until its end: AWS can only end all of a role's together."""
+        del lease, credential
+        return Revocation(NOT_ALONE)
 
     def _call(self, principal: Principal, request: ToolRequest) -> Call:
         """Return the one call that this request means."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from agentauth_cli.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from agentauth_cli.model import Principal, ToolRequest
+    from agentauth_cli.model import Lease, Principal, ProviderCredential, ToolRequest
 
 
 class OpenAICredentialBroker:
@@ -27,3 +27,8 @@ class OpenAICredentialBroker:
     def preview(self, principal: Principal, tool_request: ToolRequest) -> NoReturn:
         """Raise UnavailableError, as `vend_credential` does."""
         self.vend_credential(principal, tool_request)
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> NoReturn:
+        """Raise UnavailableError: there is nothing of ours at OpenAI."""
+        del credential
+        raise UnavailableError(f"the provider openai (lease {lease.id})")

@@ -39,7 +39,8 @@ class Allowance:
 class Tool:
     """A tool as configured for one environment. `duration` in seconds.
 
-    `variables` are the environment's own (``account_id``, ``project`` …).
+    `variables` are the environment's own (``account_id``, ``project`` …). What is for one provider
+    alone is as in `ToolRequest`.
     """
 
     name: str
@@ -48,6 +49,10 @@ class Tool:
     grants: tuple[ToolGrant, ...]
     duration: int = 900
     role: str | None = None
+    service_account: str | None = None
+    policy_arns: tuple[str, ...] = ()
+    oauth_scopes: tuple[str, ...] = ()
+    unnarrowed: bool = False
     allowance: Allowance = field(default_factory=Allowance)
     variables: Mapping[str, str] = field(default_factory=dict)
 

@@ -7,10 +7,18 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from agentauth_cli.errors import UsageError
-from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import (
+    Preview,
+    Principal,
+    ProviderCredential,
+    ProviderType,
+    Revocation,
+    ToolRequest,
+)
 
 if TYPE_CHECKING:
     from agentauth_cli.errors import AgentAuthError
+    from agentauth_cli.model import Lease
     from agentauth_cli.ports import Clock
 
 _KINDS = {
@@ -34,7 +42,8 @@ def _now() -> datetime:
 class FakeBroker:
     """Hands out what a test set, else made-up credentials of the right shape, each another.
 
-    `requests` is what it was asked, oldest first. With `provider` it mints for that one alone.
+    `requests` is what it was asked, oldest first, and `revoked` are the leases that it was to end.
+    With `provider` it mints for that one alone.
     """
 
     def __init__(
@@ -48,6 +57,7 @@ class FakeBroker:
         self.min_duration = min_duration
         self.max_duration = max_duration
         self.requests: list[tuple[Principal, ToolRequest]] = []
+        self.revoked: list[str] = []
         self._provider = provider
         self._clock = clock
         self._numbers = count(1)
@@ -86,6 +96,14 @@ class FakeBroker:
             parameters={"principal": principal.id, "seconds": tool_request.max_duration},
             source="fake",
         )
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """Return that it is done, and keep the lease's id in `revoked`. Raises the set error."""
+        del credential
+        if self._error is not None:
+            raise self._error
+        self.revoked.append(lease.id)
+        return Revocation("revoked")
 
     def _check(self, tool_request: ToolRequest) -> None:
         if self._provider not in (None, tool_request.provider):

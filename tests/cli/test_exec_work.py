@@ -22,7 +22,14 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.ledger import opening
 from agentauth_cli.ledger.process import this_process
-from agentauth_cli.model import Preview, Principal, ProviderCredential, ProviderType, ToolRequest
+from agentauth_cli.model import (
+    Preview,
+    Principal,
+    ProviderCredential,
+    ProviderType,
+    Revocation,
+    ToolRequest,
+)
 from agentauth_cli.policy import rules
 from agentauth_cli.policy.narrow import Tool, ToolGrant
 from agentauth_cli.policy.pattern import template
@@ -33,6 +40,8 @@ from agentauth_cli.vending import Asked, Parts, Vended
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from agentauth_cli.model import Lease
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 PROVIDERS = (ProviderType.AWS, ProviderType.OPENAI, ProviderType.HUGGINGFACE)
@@ -68,6 +77,10 @@ class _Broker:
     def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
         parameters = {"principal": principal, "request": tool_request}
         return Preview("Mint", "https://sts.example", parameters, "made_up")
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        del lease, credential
+        return Revocation("cannot be revoked alone")
 
 
 class World:
@@ -185,6 +198,24 @@ def test_every_lease_is_settled_once(world: World) -> None:
         exec_.settle_all(world.parts, vended, as_json=False)
     assert [world.ledger.lease_state(one) for one in ("L1", "L2")] == ["settled"] * 2
     assert world.happened()[-2:] == [("lease.settled", "L1"), ("lease.settled", "L2")]
+
+
+def test_what_dies_alone_ends_with_the_command(world: World) -> None:
+    """It revokes what dies alone (an OpenAI key), nothing that others hold too."""
+
+    class _Ends(_Broker):
+        def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+            assert credential is not None
+            return super().revoke(lease) if lease.id == "L1" else Revocation("revoked")
+
+    vended: list[Vended] = []
+    parts = replace(world.parts, broker=lambda _tool: _Ends())
+    exec_.through(parts, [asked(one) for one in PROVIDERS[:2]], vended.extend)
+    exec_.settle_all(parts, vended, as_json=False)
+    ended = [("lease.settled", "L1"), ("lease.settled", "L2"), ("lease.revoked", "L2")]
+    assert world.happened()[-3:] == ended
+    (session,) = world.ledger.leases(NOW)  # an AWS session lives on
+    assert session.id == "L1"
 
 
 def test_a_ledger_that_fails_at_the_end_is_said_for_each(

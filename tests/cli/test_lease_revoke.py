@@ -12,7 +12,9 @@ import pytest
 
 from agentauth_cli.cli import lease_revoke, lease_show
 from agentauth_cli.cli.leases import say_living
-from agentauth_cli.errors import UnknownNameError
+from agentauth_cli.errors import ConfigError, ProviderRefusedError, UnknownNameError
+from agentauth_cli.model import Revocation
+from agentauth_cli.testing import FakeBroker
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
 from support.ledgers import charge, lease, rate, reserve, sound, states
@@ -20,14 +22,56 @@ from support.ledgers import charge, lease, rate, reserve, sound, states
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from agentauth_cli.model import Lease, ProviderCredential
+
 ENDS = "2026-11-23T10:15:00Z"
 
 
+class Broker(FakeBroker):
+    """A broker that answers a revocation as it is told."""
+
+    answer: Any = "cannot be revoked alone"
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """Answer; what is not at hand any more is not expected to be."""
+        super().revoke(lease)
+        assert credential is None
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Revocation(self.answer)
+
+
 @pytest.fixture
-def wiring(tmp_path: Path) -> Wiring:
+def broker() -> Broker:
+    """Return the broker of every provider."""
+    return Broker()
+
+
+@pytest.fixture
+def wiring(tmp_path: Path, broker: Broker) -> Wiring:
     """Return the parts of an empty configuration."""
-    names = ("CONFIG", "STATE", "DATA")
-    return Wiring({f"AGENTAUTH_{name}_DIR": str(tmp_path / name) for name in names}, FakeClock())
+    folders = {f"AGENTAUTH_{one}_DIR": str(tmp_path / one) for one in ("CONFIG", "STATE", "DATA")}
+    return Wiring(folders, FakeClock(), brokers=lambda _provider, _environment: broker)
+
+
+@pytest.mark.parametrize("state", ["active", "undelivered", "settled"])
+def test_what_dies_alone_is_over(
+    wiring: Wiring, broker: Broker, state: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`revoked`: the lease is settled, and ends now."""
+    broker.answer = "revoked"
+    issue(wiring, "L1", provider="openai")
+    if state == "undelivered":
+        wiring.ledger.undelivered("L1", {"event": "vend.failed", "lease": "L1"})
+    if state == "settled":
+        wiring.ledger.settle("L1", {"event": "lease.settled", "lease": "L1"})
+    assert revoke(wiring, "L1") == 0
+    assert capsys.readouterr().out == "L1: revoked\n"
+    assert wiring.ledger.leases(wiring.clock()) == []
+    assert broker.revoked == ["L1"]
+    assert revoke(wiring, "L1") == 0
+    assert capsys.readouterr().out == "L1: over already: settled\n"
+    assert broker.revoked == ["L1"]
 
 
 def issue(wiring: Wiring, name: str, **fields: Any) -> None:
@@ -45,20 +89,27 @@ def revoke(wiring: Wiring, *names: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("provider", "outcome"),
+    ("answer", "outcome"),
     [
-        ("aws", "cannot be revoked alone"),
-        ("gcp", "cannot be revoked alone"),
-        ("openai", "failed: this version revokes nothing at openai"),
-        ("huggingface", "failed: this version revokes nothing at huggingface"),
+        ("cannot be revoked alone", "cannot be revoked alone"),
+        ("requested", "requested"),
+        ("unconfirmed", "unconfirmed"),
+        (ProviderRefusedError("not yours"), "failed: not yours"),
+        (ConfigError("no such environment"), "failed: no such environment"),
     ],
 )
 @pytest.mark.parametrize("state", ["active", "undelivered", "settled"])
 def test_what_cannot_be_revoked_stays_listed(
-    wiring: Wiring, provider: str, outcome: str, state: str, capsys: pytest.CaptureFixture[str]
+    wiring: Wiring,
+    broker: Broker,
+    answer: Any,
+    outcome: str,
+    state: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`cannot be revoked alone, ends at T`, or `failed: WHY` (and the lease stays listed)."""
-    issue(wiring, "L1", provider=provider)
+    broker.answer = answer
+    issue(wiring, "L1", provider="aws")
     if state == "undelivered":
         wiring.ledger.undelivered("L1", {"event": "vend.failed", "lease": "L1"})
     if state == "settled":

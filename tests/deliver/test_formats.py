@@ -239,7 +239,7 @@ def test_a_format_of_one_provider_is_not_anothers() -> None:
     """The formats of AWS are for AWS; json is for all."""
     for provider in (ProviderType.GCP, ProviderType.OPENAI, ProviderType.HUGGINGFACE):
         assert formats.named("json", provider) is formats.as_json
-        for name in ("aws", "process", "env"):
+        for name in ("aws", "process"):
             with pytest.raises(UsageError, match=f"not for {provider}"):
                 formats.named(name, provider)
 

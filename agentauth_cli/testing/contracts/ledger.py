@@ -143,6 +143,19 @@ class LedgerContract:
         assert ledger.lease_state("L1") == "undelivered"
         assert _used(ledger, clock) == 3
 
+    def test_revoked(self, ledger: Ledger, clock: FakeClock) -> None:
+        """A lease whose credential is no more is settled, and over."""
+        _reserve(ledger, "L1", _charge(3), at=clock())
+        _issue(ledger, "L1", clock)
+        clock.advance(seconds=60)
+        ledger.revoked("L1", {"event": "lease.revoked", "lease": "L1"})
+        found = ledger.lease("L1")
+        assert found is not None
+        assert (found.state, found.ends_at) == ("settled", clock())
+        ledger.revoked("L1", {"event": "lease.revoked", "lease": "L1"})
+        assert ledger.lease("L1") == found
+        assert _used(ledger, clock) == 3
+
     def test_settled_early(self, ledger: Ledger, clock: FakeClock) -> None:
         """The reservation turns into spend; settling twice counts once."""
         _reserve(ledger, "L1", _charge(3), at=clock())
