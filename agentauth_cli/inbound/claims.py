@@ -32,6 +32,7 @@ MAX_TEXT = 256
 
 _END_OF_TIME = 253_402_300_799  # the last second of the year 9999, which a datetime can hold
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+_NUMBERS = frozenset({int, float})  # JSON's; bool is a subclass of int
 _SHOWN = 80
 
 
@@ -91,12 +92,10 @@ def principal(
 
 def check_audience(aud: object, audience: str) -> None:
     """Raise AuthenticationError unless `aud`, one or a list, names this audience."""
-    named = [aud] if isinstance(aud, str) else aud
-    if (
-        not isinstance(named, list)
-        or not all(isinstance(one, str) for one in named)
-        or audience not in named
-    ):
+    named = aud == audience
+    if isinstance(aud, list):
+        named = audience in aud and all(isinstance(one, str) for one in aud)
+    if not named:
         raise AuthenticationError(
             f"the token's audience is not {audience}",
             reason="audience_refused",
@@ -106,7 +105,8 @@ def check_audience(aud: object, audience: str) -> None:
 
 def _expiry(claims: Mapping[str, Any], now: float) -> datetime:
     """Return when the token ends. Raises AuthenticationError where now is outside its life."""
-    expires, begins, issued = (_seconds(claims, name) for name in ("exp", "nbf", "iat"))
+    expires, begins = _seconds(claims, "exp"), _seconds(claims, "nbf")
+    issued = _seconds(claims, "iat")
     if expires is None:
         raise AuthenticationError("the token has no expiry", reason="expiry_missing")
     if now >= expires + LEEWAY:
@@ -133,11 +133,9 @@ def _seconds(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
-def is_time(value: object) -> TypeGuard[float]:
+def is_time(value: Any) -> TypeGuard[float]:
     """Say whether a claim's value is a NumericDate (RFC 7519) that a datetime can hold."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 <= value < _END_OF_TIME
+    return type(value) in _NUMBERS and 0 <= value < _END_OF_TIME
 
 
 def _check_conditions(claims: Mapping[str, Any], issuer: Issuer) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli import files
@@ -125,20 +126,26 @@ def _from_file(issuer: Issuer, path: Path) -> tuple[Key, ...]:
 def _load(path: Path, issuer: Issuer) -> _KeySet:
     """Return what the cache file knows; a damaged one, or another issuer's, knows nothing."""
     content = files.read(path, limit=_CACHE_LIMIT, private=True)
+    whose, known = _parsed(content or b"")
+    return known if whose == (issuer.issuer, issuer.jwks_url) else _KeySet()
+
+
+@lru_cache(maxsize=16)
+def _parsed(content: bytes) -> tuple[tuple[object, object], _KeySet]:
+    """Return whose keys a cache file holds, and what it knows of them.
+
+    Remembered: to make the keys anew costs a service more than to check a signature.
+    """
     try:
-        found = parse_object(content or b"")
+        found = parse_object(content)
     except ValueError:
-        return _KeySet()
+        found = {}
     attempted_at, fetched_at = found.get("attempted_at"), found.get("fetched_at")
     keys = found.get("keys")
-    if (
-        (found.get("issuer"), found.get("jwks_url")) != (issuer.issuer, issuer.jwks_url)
-        or not isinstance(attempted_at, float)
-        or not isinstance(fetched_at, float)
-        or not isinstance(keys, list)
-    ):
-        return _KeySet()
-    return _KeySet(attempted_at, fetched_at, _usable(keys))
+    known = _KeySet()
+    if isinstance(attempted_at, float) and isinstance(fetched_at, float) and isinstance(keys, list):
+        known = _KeySet(attempted_at, fetched_at, _usable(keys))
+    return (found.get("issuer"), found.get("jwks_url")), known
 
 
 def _store(path: Path, issuer: Issuer, known: _KeySet) -> None:

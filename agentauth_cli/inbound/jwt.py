@@ -16,7 +16,8 @@ Nothing of the token stands in an error but its issuer, key id, algorithm and ty
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import AuthenticationError
@@ -60,13 +61,13 @@ def verify(token: Secret, issuers: Sequence[Issuer], keys: Keys, now: datetime) 
     return principal(claims, issuer, issuers, now)
 
 
-def opened(text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def opened(text: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Return header and payload, of which nothing is believed yet. Raises AuthenticationError."""
     header, payload, _ = _parts(text)
     return header, payload
 
 
-def _parts(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
+def _parts(text: str) -> tuple[Mapping[str, Any], Mapping[str, Any], bytes]:
     if len(text) > MAX_TOKEN:
         raise AuthenticationError(
             f"the token is longer than {MAX_TOKEN} bytes", reason="token_too_large"
@@ -76,11 +77,24 @@ def _parts(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes]:
         raise AuthenticationError(
             "the token is not a signed JWT: it has not exactly three parts", reason="token_form"
         )
+    header, payload, signature = parts
+    return _read(header, "header"), _read(payload, "payload"), _decoded(signature)
+
+
+@lru_cache(maxsize=64)
+def _read(part: str, name: str) -> Mapping[str, Any]:
+    """Return header or payload, remembered: a service sees the same token again and again.
+
+    Neither opens anything without the signature, which is checked each time.
+    """
+    return MappingProxyType(_object(_decoded(part), name))
+
+
+def _decoded(part: str) -> bytes:
     try:
-        header, payload, signature = map(decode_base64url, parts)
+        return decode_base64url(part)
     except ValueError as error:
         raise AuthenticationError(f"the token {error}", reason="token_encoding") from None
-    return _object(header, "header"), _object(payload, "payload"), signature
 
 
 def _object(content: bytes, part: str) -> dict[str, Any]:

@@ -217,3 +217,17 @@ def test_no_changed_token_is_accepted(place: int, character: str) -> None:
 def test_any_text_is_refused_with_a_reason(text: str) -> None:
     """Whatever is presented ends in a reason, not in an exception of some library."""
     assert refusal(text)
+
+
+def test_a_token_that_is_known_is_checked_all_the_same() -> None:
+    """Header and payload are remembered, never that a signature was good."""
+    token = RSA.token(claims(sub="known"))
+    assert judge(token).id == judge(token).id == "okta/known"
+    body, _, mark = token.rpartition(".")
+    other = RSA.token(claims(sub="other")).rpartition(".")[2]
+    assert refusal(f"{body}.{other}") == "signature_invalid"
+    assert refusal(token, keys=keys_of(signer("RS256", "k1-anew").jwk(kid="k1"))) == (
+        "signature_invalid"
+    )
+    assert refusal(token, replace(OKTA, audience="else")) == "audience_refused"
+    assert judge(f"{body}.{mark}").id == "okta/known"
