@@ -215,6 +215,7 @@ def test_an_actor_does_not_lend_its_patterns() -> None:
         ("kind:*", "unknown kind"),
         ("kinds:agent", "they are issuer/subject: did you mean `kind:agent`?"),
         ("Group:okta/e*", "they are issuer/subject: did you mean `group:okta/e*`?"),
+        ("Group:okta/a:b", "did you mean `group:okta/a:b`?"),
         ("kind:", "unknown kind"),
         ("group:", "an empty string"),
         ("group:eng", "no id can match"),
