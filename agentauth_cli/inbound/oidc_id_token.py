@@ -42,7 +42,7 @@ def verified(
     _check_party(found, client_id)
     if nonce is not None:
         _check_nonce(found.get("nonce"), nonce)
-    return Secret(json.dumps(found))
+    return Secret(json.dumps(dict(found)))
 
 
 def principal(
