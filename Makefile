@@ -61,8 +61,9 @@ lock: .venv/.ready
 	@echo 'awscli' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header -o requirements-aws.txt -
 
-bench: .venv/.ready .venv-run/.ready
+bench: .venv/.ready .venv-run/.ready $(AWS)/.ready
 	@$(BIN)/python tests/bench/start.py .venv-run/bin
+	@$(BIN)/python tests/bench/vend.py .venv-run/bin $(AWS)/bin/aws
 	@$(BIN)/python tests/bench/policy.py .venv-run/bin
 	@$(BIN)/python tests/bench/verify.py
 

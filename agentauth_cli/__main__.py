@@ -12,7 +12,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # until run() has its own: no traceback
     _plug()
-    from agentauth_cli.cli.app import run
+    from agentauth_cli.cli.run import run
 
     code = run(sys.argv[1:])
     _drop()

@@ -38,7 +38,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from agentauth_cli.cli import screen
-from agentauth_cli.cli.app import run
+from agentauth_cli.cli.run import run
 from support import keyrings
 from support.faulty import Faulty
 from support.issuer import signer

@@ -1,12 +1,9 @@
-"""Declares the command line, runs it, and turns what went wrong into a line and an exit code."""
+"""Declares the command line to Typer, and calls it."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import signal
-import traceback
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,16 +11,11 @@ from typer.exceptions import TyperException
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli import version as version_
-from agentauth_cli.errors import AgentAuthError, RecursionRefusedError, Stopped, UsageError
-from agentauth_cli.hardening import harden
+from agentauth_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Sequence
 
-BUG = 70
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-_ANYWHERE = ("--debug", "--no-color")
 _HELP = frozenset({"-h", "--help"})
 
 MODULES = {
@@ -88,42 +80,20 @@ def _root(
         os.environ["NO_COLOR"] = "1"
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line; return its exit code. Everything that goes wrong ends here.
+def call(given: Sequence[str], front: Sequence[str], core: tuple[int, int]) -> int:
+    """Call the command that these arguments name; return its exit code.
 
-    It is -N where signal N killed the command of `exec`.
+    `front` are those that can be options of ours; `core` are the limits of core dumps from before.
+    Raises what the command raises.
     """
-    given = _in_front(arguments)
-    front = _front(given)
-    as_json = "--json" in front
-    core = harden()  # whoever is asking, a secret may say so
-    try:
-        with _signals():
-            _refuse_recursion()
-            app = build(next((one for one in front if not one.startswith("-")), None))
-            return _called(app, given, core)
-    except AgentAuthError as failure:
-        _trace("--debug" in front)
-        screen.error(failure, as_json=as_json)
-        return failure.exit_code
-    except TyperException as failure:
-        _misused(failure.format_message(), as_json=as_json)
-        return UsageError.exit_code
-    except Stopped as stopped:
-        return stopped.exit_code
-    except SystemExit:  # Typer's own end where nobody reads its help any more
-        return 128 + signal.SIGPIPE
-    except Exception as bug:  # noqa: BLE001 - the one place where a bug of ours ends
-        _trace("--debug" in front)
-        screen.error(_BugError(f"{type(bug).__name__}: {bug}"), as_json=as_json)
-        return BUG
-
-
-def _called(app: typer.Typer, given: Sequence[str], core: tuple[int, int]) -> int:
+    app = build(next((one for one in front if not one.startswith("-")), None))
     try:
         code = app(given, standalone_mode=False, prog_name=screen.NAME, obj=core)
+    except TyperException as failure:
+        _misused(failure.format_message(), as_json="--json" in front)
+        return UsageError.exit_code
     except OSError as error:
-        if _HELP.isdisjoint(_front(given)):
+        if _HELP.isdisjoint(front):
             raise
         raise screen.unwritable(error) from None  # Typer writes its help by itself
     return code if isinstance(code, int) else 0
@@ -135,58 +105,3 @@ def _misused(message: str, *, as_json: bool) -> None:
         screen.say_lines(message)
     else:
         screen.error(UsageError(" ".join(message.split()).rstrip(".")), as_json=as_json)
-
-
-class _BugError(AgentAuthError):
-    """Something that this program does not foresee."""
-
-    what = "a bug in agentauth"
-    advice = "Run it again with --debug and report what it shows"
-
-
-def _front(arguments: Sequence[str]) -> Sequence[str]:
-    """Return the arguments before ``--``: what stands behind is no option of ours."""
-    return arguments[: arguments.index("--")] if "--" in arguments else arguments
-
-
-def _in_front(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with the options that may stand anywhere put first."""
-    front = _front(arguments)
-    first = [one for one in front if one in _ANYWHERE]
-    rest = [one for one in front if one not in _ANYWHERE]
-    if os.environ.get("AGENTAUTH_DEBUG") and "--debug" not in first:
-        first.append("--debug")
-    return [*first, *rest, *arguments[len(front) :]]
-
-
-def _refuse_recursion() -> None:
-    if "AGENTAUTH_INSIDE" in os.environ:
-        profile = os.environ.get("AWS_PROFILE", "default")
-        raise RecursionRefusedError(f"profile {profile} asks agentauth for agentauth's own source")
-
-
-def _trace(debug: bool) -> None:
-    """Show the traceback, in which text that looks like a secret is masked."""
-    if debug:
-        screen.say_lines(traceback.format_exc())
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Turn signals into `Stopped`, once: what is given back then must not be cut short.
-
-    One that the parent ignores (nohup) stays ignored.
-    """
-    taken = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-
-    def stop(signum: int, _frame: FrameType | None) -> None:
-        for one in taken:
-            signal.signal(one, signal.SIG_IGN)
-        raise Stopped(signum)
-
-    before = {one: signal.signal(one, stop) for one in taken}
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)

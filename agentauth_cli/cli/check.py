@@ -22,7 +22,7 @@ from agentauth_cli.cli.options import (
     Resource,
     Tokens,
 )
-from agentauth_cli.cli.vend import asked
+from agentauth_cli.cli.vend_work import asked
 from agentauth_cli.errors import (
     ConfigError,
     LimitError,

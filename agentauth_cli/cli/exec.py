@@ -23,7 +23,7 @@ from agentauth_cli.cli.options import (
     Resource,
     Tokens,
 )
-from agentauth_cli.cli.vend import asked, say_cut
+from agentauth_cli.cli.vend_work import asked, say_cut
 from agentauth_cli.deliver import child, environment
 from agentauth_cli.deliver.child import Before, Job, fork, held, refusal, run
 from agentauth_cli.deliver.formats import secrets

@@ -14,7 +14,7 @@ import typer
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Identity, Json, Model
-from agentauth_cli.cli.vend import parsed
+from agentauth_cli.cli.vend_work import parsed
 from agentauth_cli.errors import (
     PermissionDeniedError,
     StateError,

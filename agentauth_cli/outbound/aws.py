@@ -1,6 +1,6 @@
 """AWS: sessions of a role, cut down by a session policy.
 
-Either `sts:AssumeRole` with a source credential of boto3's chain (`aws_boto`), or
+Either `sts:AssumeRole` with a source credential of boto3's chain (`aws_key`), or
 `sts:AssumeRoleWithWebIdentity` with a token that the role's account trusts (`aws_web`).
 """
 
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.model import NOT_ALONE, Preview, ProviderCredential, ProviderType, Revocation
-from agentauth_cli.outbound import aws_boto, aws_web
+from agentauth_cli.outbound import aws_key, aws_web
 from agentauth_cli.outbound.aws_call import REGION, Call, Sts, regional
+from agentauth_cli.outbound.aws_query import jittered
 from agentauth_cli.outbound.aws_session import (
     LONGEST,
     SHORTEST,
@@ -82,7 +83,7 @@ class AWSCredentialBroker:
         ca_bundle: Path | None = None,
         clock: Clock = _now,
         deadline: float = 20.0,
-        pause: Callable[[float], None] = aws_web.jittered,
+        pause: Callable[[float], None] = jittered,
     ) -> None:
         if source != WEB_IDENTITY:
             token = None
@@ -171,7 +172,7 @@ class AWSCredentialBroker:
 
     def _answer(self, principal: Principal, call: Call) -> Mapping[str, Any]:
         if self._token is None:
-            return aws_boto.assume(call, self._profile, self._sts)
+            return aws_key.assume(call, self._profile, self._sts, self._pause)
         token = self._token(principal)
         return aws_web.assume(call, token, self._audience, self._sts, self._pause)
 

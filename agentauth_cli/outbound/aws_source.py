@@ -19,8 +19,8 @@ from agentauth_cli.secret import told
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from boto3 import Session
     from botocore.credentials import ReadOnlyCredentials
+    from botocore.session import Session
 
 INSIDE = "AGENTAUTH_INSIDE"
 _PROFILE = "profile:"
@@ -38,10 +38,8 @@ def profile_of(source: str) -> str | None:
     return name
 
 
-def source_credential(
-    profile: str | None, seconds: float = _SECONDS
-) -> tuple[Session, ReadOnlyCredentials]:
-    """Return a session and the credential to mint with.
+def source_credential(profile: str | None, seconds: float = _SECONDS) -> ReadOnlyCredentials:
+    """Return the credential to mint with.
 
     Raises SourceCredentialError where there is none, where getting it would ask a person or takes
     longer than `seconds`, and RecursionRefusedError where it would come from agentauth.
@@ -70,7 +68,7 @@ def source_credential(
         raise SourceCredentialError(f"profile {named}: {type(error).__name__}") from None
     if frozen is None or not frozen.access_key or not frozen.secret_key:
         raise SourceCredentialError(f"AWS has none for profile {named}")
-    return session, frozen
+    return frozen
 
 
 def check_source(profile: str | None) -> None:
@@ -93,13 +91,13 @@ def _named(profile: str | None) -> str:
 
 
 def _session(profile: str | None) -> Session:
-    import boto3
+    from botocore.session import Session
 
-    session = boto3.Session(profile_name=profile)
-    # Keys in the environment come first in boto3's chain: then no profile is looked at.
+    session = Session(profile=profile)
+    # Keys in the environment come first in the chain: then no profile is looked at.
     if profile is not None or not os.environ.get("AWS_ACCESS_KEY_ID"):
-        # boto3 itself has no way to a profile's settings.
-        _check_profile(session.profile_name, session._session.full_config["profiles"])  # noqa: SLF001
+        session.get_scoped_config()  # raises ProfileNotFound
+        _check_profile(session.profile or "default", session.full_config["profiles"])
     return session
 
 

@@ -7,7 +7,6 @@ loopback that answers at once.
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,24 +20,12 @@ from support.cloud import ROLE
 from support.issuer import IssuerServer, signer
 from support.station import station
 from support.sts_server import StsServer
+from support.timing import ROUNDS, federate, once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from support.station import Station
 
-ROUNDS = 15
 BIN = Path(sys.argv[1])
-
-
-def federate(here: Station) -> None:
-    """Let a station mint with a token from a file instead of a key."""
-    ends = int(time.time()) + 3600
-    token = signer("ES256").token({"aud": "sts.amazonaws.com", "exp": ends})
-    (here.folder / "token").write_text(token)
-    config = (here.folder / "config" / "config.toml").read_text()
-    keyless = f'source = "web_identity"\ntoken_file = "{here.folder / "token"}"'
-    here.write("config.toml", config.replace('source = "profile:source"', keyless))
 
 
 def present(here: Station, issuer: IssuerServer) -> Station:
@@ -51,13 +38,6 @@ def present(here: Station, issuer: IssuerServer) -> Station:
     ends = int(time.time()) + 3600
     claims = {"iss": issuer.url, "aud": "agentauth", "sub": "alice", "exp": ends}
     return replace(here, environ={**here.environ, "AGENTAUTH_TOKEN": signer("ES256").token(claims)})
-
-
-def once(command: list[str], environ: Mapping[str, str]) -> float:
-    """Return the seconds that a command takes; it has to succeed."""
-    began = time.perf_counter()
-    subprocess.run(command, env=environ, check=True, capture_output=True)
-    return time.perf_counter() - began
 
 
 def main() -> None:

@@ -15,8 +15,10 @@ import pytest
 import typer
 
 from agentauth_cli import __version__, errors
-from agentauth_cli.cli import app, identity
-from agentauth_cli.cli.app import MODULES, build, run
+from agentauth_cli.cli import identity
+from agentauth_cli.cli import run as run_
+from agentauth_cli.cli.app import MODULES, build
+from agentauth_cli.cli.run import run
 from agentauth_cli.errors import AgentAuthError, AuthenticationError, Stopped
 from support.station import PROGRAM, Station, station
 
@@ -201,7 +203,7 @@ def test_a_signal_ends_with_128_and_its_number(
     assert signal.getsignal(signum) is before
 
 
-@pytest.mark.parametrize("signum", app._SIGNALS)
+@pytest.mark.parametrize("signum", run_._SIGNALS)
 def test_a_signal_that_the_parent_ignores_stays_ignored(
     whoami: Any, signum: signal.Signals
 ) -> None:
@@ -340,9 +342,9 @@ def test_no_color_may_stand_anywhere(whoami: Any, monkeypatch: pytest.MonkeyPatc
 
 def test_what_stands_behind_two_dashes_is_left_alone() -> None:
     """Options of another command are not ours."""
-    assert app._in_front(["a", "--debug", "--", "--debug"]) == ["--debug", "a", "--", "--debug"]
-    assert app._front(["a", "--json", "--", "--debug"]) == ["a", "--json"]
-    assert app._front(["a", "--json"]) == ["a", "--json"]
+    assert run_._in_front(["a", "--debug", "--", "--debug"]) == ["--debug", "a", "--", "--debug"]
+    assert run_._front(["a", "--json", "--", "--debug"]) == ["a", "--json"]
+    assert run_._front(["a", "--json"]) == ["a", "--json"]
 
 
 # -- what is loaded --------------------------------------------------------------------------
@@ -380,7 +382,7 @@ def test_importing_the_package_loads_nothing_heavy(apart: Station) -> None:
 def test_a_command_loads_only_what_it_needs(apart: Station, arguments: list[str]) -> None:
     """As the OS account nothing of a provider, of tokens, or that writes files is loaded."""
     assert apart.run("check", "put_file").returncode == 0  # the first begins the ledger
-    script = f"from agentauth_cli.cli.app import run; assert run({arguments}) == 0"
+    script = f"from agentauth_cli.cli.run import run; assert run({arguments}) == 0"
     assert not LATE & _modules(apart, script)
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentauth_cli.cli import record
-from agentauth_cli.cli.app import run
 from agentauth_cli.cli.record import RecordInput
+from agentauth_cli.cli.run import run
 from agentauth_cli.errors import (
     AuthenticationError,
     ConfigError,

@@ -174,7 +174,7 @@ def test_a_vend_leaves_no_core_dump(stalled: Station) -> None:
 def test_no_command_leaves_a_core_dump(here: Station) -> None:
     """Before the first secret exists: a key or a token may say who is asking, whatever is asked."""
     script = (
-        "import resource, sys; from agentauth_cli.cli.app import run\n"
+        "import resource, sys; from agentauth_cli.cli.run import run\n"
         "most = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
         "resource.setrlimit(resource.RLIMIT_CORE, (most, most))\n"
         "run([sys.argv[1]]); print(resource.getrlimit(resource.RLIMIT_CORE)[0])"

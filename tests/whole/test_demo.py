@@ -129,7 +129,7 @@ def test_kept_the_folder_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_without_its_extra_the_demo_says_the_command_that_installs_it(tmp_path: Path) -> None:
     """Without the extra it says the one command that installs it."""
-    call = "from agentauth_cli.cli.app import run; import sys; sys.executable = '/nowhere/python'"
+    call = "from agentauth_cli.cli.run import run; import sys; sys.executable = '/nowhere/python'"
     done = subprocess.run(
         [sys.executable, "-c", f"{call}; sys.exit(run(['demo']))"],
         env=environment(tmp_path),

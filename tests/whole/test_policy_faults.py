@@ -210,7 +210,7 @@ def swap(path, *others, **named):
     return descriptor
 
 os.open = swap
-from agentauth_cli.cli.app import run
+from agentauth_cli.cli.run import run
 sys.exit(run(arguments))
 """
 """The program, with a file of the configuration replaced by another right around its open."""

@@ -328,7 +328,7 @@ def test_no_sdk_is_loaded_on_the_whole_way(world: World) -> None:
     """Web identity at AWS is an unsigned form POST and needs no SDK."""
     world.configure("reuse_inbound = true")
     program = (
-        "import sys; from agentauth_cli.cli.app import run; code = run(sys.argv[1:]); "
+        "import sys; from agentauth_cli.cli.run import run; code = run(sys.argv[1:]); "
         "print(code, *({'boto3', 'botocore'} & set(sys.modules)), file=sys.stderr)"
     )
     token = world.token(["agentauth", AUDIENCE])

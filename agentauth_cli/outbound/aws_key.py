@@ -1,0 +1,66 @@
+"""`sts:AssumeRole`, signed with a source credential of boto3's chain.
+
+botocore finds the credential and signs (Signature Version 4). The rest of the SDK, a client made of
+service models, takes longer to load than all else here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agentauth_cli.errors import AgentAuthError, ProviderRefusedError, SourceCredentialError
+from agentauth_cli.outbound.aws_call import form
+from agentauth_cli.outbound.aws_query import Query, Refusal
+from agentauth_cli.outbound.aws_source import source_credential
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from botocore.credentials import ReadOnlyCredentials
+
+    from agentauth_cli.outbound.aws_call import Call, Sts
+
+
+def assume(
+    call: Call, profile: str | None, sts: Sts, pause: Callable[[float], None]
+) -> Mapping[str, Any]:
+    """Return the result of the call, not believed yet.
+
+    Raises SourceCredentialError where there is nothing to sign with, or it has expired; else
+    ProviderError.
+    """
+    source = source_credential(profile)
+
+    def sign(url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        return signed(source, sts.region, url, headers, body)
+
+    answer = Query(sts, pause, (source.secret_key or "", source.token or ""), sign).ask(form(call))
+    if isinstance(answer, Refusal):
+        raise _meant(call, answer)
+    return answer
+
+
+def signed(
+    source: ReadOnlyCredentials, region: str, url: str, headers: Mapping[str, str], body: bytes
+) -> Mapping[str, str]:
+    """Return the headers of a POST to STS with its signature."""
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    request = AWSRequest("POST", url, headers=dict(headers), data=body)
+    SigV4Auth(source, "sts", region).add_auth(request)
+    return dict(request.headers.items())
+
+
+def _meant(call: Call, refusal: Refusal) -> AgentAuthError:
+    """Return what STS's error means, with its code and request id."""
+    code, message = refusal.code, f"{call.operation}: {refusal}"
+    if code in {"ExpiredToken", "ExpiredTokenException"}:
+        return SourceCredentialError(message)
+    hint = None
+    if code == "AccessDenied" and "Tags" in call.parameters:
+        hint = (
+            "Let the source do sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity in its "
+            "own policy and in the role's trust policy, or set `session_tags = false`"
+        )
+    return ProviderRefusedError(message, hint=hint, code=code, request_id=refusal.request_id)

@@ -1,0 +1,158 @@
+"""One call of STS by AWS's query protocol: sent, again after a passing fault, its answer read.
+
+Source: the STS API reference, "Common errors", AssumeRole and AssumeRoleWithWebIdentity.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from agentauth_cli.errors import ProviderAnswerError
+from agentauth_cli.outbound import aws_xml
+from agentauth_cli.outbound.aws_call import ATTEMPTS
+from agentauth_cli.secret import told
+from agentauth_cli.transport import Deadline, send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from agentauth_cli.outbound.aws_call import Sts
+    from agentauth_cli.transport import Response
+
+    Sign = Callable[[str, Mapping[str, str], bytes], Mapping[str, str]]
+
+_OK = 200
+_SERVERS_FAULT = 500
+_BUSY = 429
+_PASSING = frozenset(
+    {
+        "IDPCommunicationError",
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_HEADERS = {
+    "accept": "text/xml",
+    "content-type": "application/x-www-form-urlencoded; charset=utf-8",
+}
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What STS says against it, as it may be shown. `passes`: it may be another story later."""
+
+    code: str
+    why: str
+    request_id: str
+    passes: bool
+
+    def __str__(self) -> str:
+        return f"{self.code or 'no code'}: {self.why} (request id {self.request_id or 'none'})"
+
+
+def jittered(most: float) -> None:
+    """Wait for some part of these seconds, another one each time."""
+    time.sleep(random.uniform(0, most))  # noqa: S311 - spreads attempts, keeps no secret
+
+
+def unsigned(_url: str, headers: Mapping[str, str], _body: bytes) -> Mapping[str, str]:
+    """Return the headers as they are."""
+    return headers
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """How STS is asked: `sign` returns the headers of a request, `secrets` are in no message.
+
+    `pause` waits between attempts, no longer than it is told.
+    """
+
+    sts: Sts
+    pause: Callable[[float], None]
+    secrets: tuple[str, ...]
+    sign: Sign = unsigned
+
+    def ask(self, fields: Mapping[str, str]) -> Mapping[str, Any] | Refusal:
+        """Return the result, `Expiration` as a time, not believed yet; or what speaks against it.
+
+        What passes by itself is tried three times in all, within one deadline; how long to wait is
+        never the provider's word. Raises ProviderError.
+        """
+        response = self._last(fields)
+        if response.status != _OK:
+            return self._refusal(response)
+        return _result(response.body, fields["Action"])
+
+    def _last(self, fields: Mapping[str, str]) -> Response:
+        """Return the answer that stands: the first that is no passing fault, or the last one."""
+        deadline = Deadline(self.sts.seconds)
+        response = self._sent(fields, deadline)
+        for attempt in range(ATTEMPTS - 1):
+            most = 2.0**attempt
+            if response.status == _OK or not self._refusal(response).passes:
+                break
+            if most >= deadline.remaining():
+                break
+            self.pause(most)
+            response = self._sent(fields, deadline)
+        return response
+
+    def _sent(self, fields: Mapping[str, str], deadline: Deadline) -> Response:
+        body = urlencode(fields).encode("ascii")
+        return send(
+            "POST",
+            self.sts.url,
+            deadline=deadline,
+            headers=self.sign(self.sts.url, _HEADERS, body),
+            body=body,
+            ca_bundle=self.sts.ca_bundle,
+        )
+
+    def _refusal(self, response: Response) -> Refusal:
+        """Return the error in the answer, by its status alone where it holds none."""
+        try:
+            answer = aws_xml.parse(response.body, "ErrorResponse")
+        except ValueError:
+            answer = {}
+        error = answer.get("Error")
+        said = error if isinstance(error, dict) else {}
+        texts = (said.get("Code"), said.get("Message"), answer.get("RequestId"))
+        code, why, request_id = (
+            told(text, *self.secrets) if isinstance(text, str) else "" for text in texts
+        )
+        fault = response.status >= _SERVERS_FAULT or response.status == _BUSY
+        why = why or f"status {response.status}, without a reason"
+        return Refusal(code, why, request_id, fault or code in _PASSING)
+
+
+def _result(body: bytes, operation: str) -> Mapping[str, Any]:
+    try:
+        answer = aws_xml.parse(body, f"{operation}Response")
+    except ValueError as error:
+        raise ProviderAnswerError(f"the answer to {operation} {error}") from None
+    result = answer.get(f"{operation}Result")
+    if not isinstance(result, dict):
+        raise ProviderAnswerError(f"the answer to {operation} has no result")
+    keys = result.get("Credentials")
+    if isinstance(keys, dict):
+        keys["Expiration"] = _time(keys.get("Expiration"))
+    return result
+
+
+def _time(text: object) -> datetime | None:
+    """Return the time that STS wrote, None for what is none."""
+    if not isinstance(text, str) or not _TIME.fullmatch(text):
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
