@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,17 +28,24 @@ NAME = "agentauth"
 LONGEST = 300
 _RED = "\x1b[31m"
 _PLAIN = "\x1b[0m"
+# As a word of its own: no part of a resource or an id, and nothing in JSON.
+_PRODUCTION = re.compile(
+    r"(?:(?<=[\s('\[])|^)prod(?:uction)?(?:[-_0-9][A-Za-z0-9_-]*)?(?=[\s.,;:)'\]]|$)", re.MULTILINE
+)
 
 
 def out(text: str, *, in_red: bool = False, margin: str = "") -> None:
-    """Write a line of the result, control characters shown as escapes; red where colours are.
+    """Write a line of the result, control characters shown as escapes.
 
-    `margin` stands before it, as it is. Raises Stopped where nobody reads it any more,
+    Where colours are, it is red as a whole, or its production environments are. `margin` stands
+    before it, as it is. Raises Stopped where nobody reads it any more,
     StateError where standard output is full.
     """
     shown = printable(text)
+    if colours():
+        shown = f"{_RED}{shown}{_PLAIN}" if in_red else with_production(shown)
     try:
-        _line(sys.stdout, margin + (red(shown) if in_red else shown))
+        _line(sys.stdout, margin + shown)
     except BrokenPipeError:
         raise Stopped(signal.SIGPIPE) from None
     except OSError as error:
@@ -66,6 +74,9 @@ def say_lines(text: str) -> None:
 
 
 def _tell(text: str) -> None:
+    """Write text for a person, with its production environments in red where colours are."""
+    if draws() and is_terminal(sys.stderr):
+        text = with_production(text)
     with contextlib.suppress(OSError):  # closed or full: the exit code is still told
         _line(sys.stderr, text)
 
@@ -109,11 +120,9 @@ def columns(rows: Sequence[Sequence[str]]) -> None:
         out("  ".join(padded).rstrip())
 
 
-def red(text: str) -> str:
-    """Return the text in red where standard output is a terminal that shows colours."""
-    if not colours():
-        return text
-    return f"{_RED}{text}{_PLAIN}"
+def with_production(text: str) -> str:
+    """Return the text with the names of production environments in red."""
+    return _PRODUCTION.sub(rf"{_RED}\g<0>{_PLAIN}", text)
 
 
 def colours() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from typing import Any
 
@@ -187,6 +188,35 @@ def test_colours_are_for_terminals_that_want_them(
     screen.out("x\x1b[32m\n", in_red=True)
     safe = r"x\x1b[32m\n"
     assert stream.getvalue() == (f"\x1b[31m{safe}\x1b[0m\n" if shown else f"{safe}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "marked"),
+    [
+        ("10:00:03 issued okta/alice → s3_upload prod s3://acme/x", ["prod"]),
+        ("prod", ["prod"]),
+        ("in prod-eu: there is no environment 'production2'", ["prod-eu", "production2"]),
+        ("a (prod), b [prod]\nprod. prod; prod:", ["prod"] * 5),
+        ("s3://prod/x okta/prod prod/x nonprod product reproduce", []),
+        ('{"environment": "prod"}', []),
+    ],
+)
+def test_production_is_in_colour(
+    monkeypatch: pytest.MonkeyPatch, text: str, marked: list[str]
+) -> None:
+    """`prod` shows in colour in every output for people."""
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    assert re.findall("\x1b\\[31m(.*?)\x1b\\[0m", screen.with_production(text)) == marked
+    for name, write in (("stdout", screen.out), ("stderr", screen.say)):
+        for terminal in (True, False):
+            stream = io.StringIO()
+            monkeypatch.setattr(stream, "isatty", lambda terminal=terminal: terminal)
+            monkeypatch.setattr(sys, name, stream)
+            line = text.partition("\n")[0]
+            write(line)
+            expected = screen.with_production(line) if terminal else line
+            assert stream.getvalue() == f"{expected}\n"
 
 
 @pytest.mark.parametrize(
