@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentauth_cli.errors import NotConfiguredError, UsageError
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.model import Decision, PolicyDecision, Principal, Question
 from agentauth_cli.policy.cases import NO_TOOL, with_name
 from agentauth_cli.policy.decide import decide, evaluate
 from agentauth_cli.policy.narrow import canonical, narrow, questions
 from agentauth_cli.policy.request import moment, question
+from agentauth_cli.strict_json import parse_object
 from agentauth_cli.tables.values import Choice
 from agentauth_cli.terms import AUTHS, KINDS
 from agentauth_cli.vending import identify

@@ -21,10 +21,10 @@ from agentauth_cli.errors import (
     UnpricedModelError,
     UsageError,
 )
-from agentauth_cli.inbound.strict_json import parse, parse_object
 from agentauth_cli.model import Charged, Usage
 from agentauth_cli.policy import usage as usages
 from agentauth_cli.policy.prices import usage_cost
+from agentauth_cli.strict_json import parse, parse_object
 from agentauth_cli.tables import values
 from agentauth_cli.tables.values import dollars
 from agentauth_cli.vending import identify

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from agentauth_cli import files
 from agentauth_cli.config import genai
 from agentauth_cli.errors import StateError
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.policy.prices import PriceTable, load
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

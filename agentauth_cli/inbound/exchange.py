@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 
 from agentauth_cli.errors import ProviderError, SourceCredentialError
 from agentauth_cli.inbound.jwt import opened
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.secret import Secret, told
+from agentauth_cli.strict_json import parse_object
 from agentauth_cli.transport import Deadline, send
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli import files
 from agentauth_cli.errors import AuthenticationError, ProviderError
 from agentauth_cli.inbound import jwk
-from agentauth_cli.inbound.strict_json import parse_object
+from agentauth_cli.strict_json import parse_object
 from agentauth_cli.transport import Deadline, send
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.claims import principal, shown
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import ALGORITHMS
-from agentauth_cli.inbound.strict_json import decode_base64url, parse_object
+from agentauth_cli.strict_json import decode_base64url, parse_object
 
 if TYPE_CHECKING:
     from datetime import datetime

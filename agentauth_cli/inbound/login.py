@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from agentauth_cli.errors import AuthenticationError
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.secret import Secret
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from agentauth_cli.errors import AuthenticationError, ProviderError
-from agentauth_cli.inbound.strict_json import parse_object
+from agentauth_cli.strict_json import parse_object
 from agentauth_cli.transport import Deadline, is_loopback, send
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.inbound.oidc import unreachable
 from agentauth_cli.inbound.oidc_token import Refusal, ask, is_seconds, post, refusal, unfit
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.secret import Secret
+from agentauth_cli.strict_json import parse_object
 from agentauth_cli.transport import is_loopback
 
 if TYPE_CHECKING:

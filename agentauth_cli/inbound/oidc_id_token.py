@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound import claims
 from agentauth_cli.inbound.jwt import opened, verify
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.secret import Secret
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

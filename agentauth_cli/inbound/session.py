@@ -23,8 +23,8 @@ from agentauth_cli.errors import (
     StateError,
 )
 from agentauth_cli.inbound import login as logins
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.policy.names import SHORT
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

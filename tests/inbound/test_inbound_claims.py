@@ -12,7 +12,7 @@ import pytest
 from agentauth_cli.errors import AuthenticationError
 from agentauth_cli.inbound.claims import principal
 from agentauth_cli.inbound.issuer import Issuer
-from agentauth_cli.inbound.strict_json import parse_object
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from agentauth_cli.model import Principal

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from agentauth_cli.inbound.strict_json import decode_base64url
+from agentauth_cli.strict_json import decode_base64url
 from support.attacks import (
     BY_NAME,
     EC,

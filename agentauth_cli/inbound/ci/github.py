@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from agentauth_cli.inbound.ci.asking import failed, get, variable
-from agentauth_cli.inbound.strict_json import parse_object
 from agentauth_cli.secret import Secret
+from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentauth_cli.inbound.strict_json import decode_base64url, parse_object
+from agentauth_cli.strict_json import decode_base64url, parse_object
 from support.issuer import base64url
 
 JSON = st.recursive(

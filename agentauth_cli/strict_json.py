@@ -1,4 +1,4 @@
-"""JSON and base64url as tokens and key sets carry them: one text, one meaning (RFC 8725, 3.7).
+"""JSON and base64url as tokens and answers carry them: one text, one meaning (RFC 8725, 3.7).
 
 Pure. Every function raises ValueError for anything else; the error says what is wrong in words of
 its own and holds nothing of what was read.
