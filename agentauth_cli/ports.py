@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         Action,
         Charge,
         Lease,
+        Mark,
         PolicyContext,
         PolicyDecision,
         Preview,
@@ -155,11 +156,18 @@ class Ledger(Protocol):
         ...
 
     def record_usage(
-        self, lease_id: str, usage: Usage, record: Record, *, lower: bool = False
+        self,
+        lease_id: str,
+        usage: Usage,
+        record: Record,
+        *,
+        lower: bool = False,
+        mark: Mark = "declared",
     ) -> None:
         """Count what an issued lease really used, also past its limits and after its end.
 
-        It raises what the lease is charged; `lower` may lower it. Twice counts once.
+        It raises what the lease is charged; `lower` may lower it. Twice counts once. `mark` says
+        how well it is known.
         """
         ...
 

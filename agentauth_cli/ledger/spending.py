@@ -60,13 +60,19 @@ class Spending(Store):
         self.db.execute("INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def record_usage(
-        self, lease_id: str, usage: Usage, record: Record, *, lower: bool = False
+        self,
+        lease_id: str,
+        usage: Usage,
+        record: Record,
+        *,
+        lower: bool = False,
+        mark: Mark = "declared",
     ) -> None:
         """Count what a lease really used, also past its limits and after its end.
 
         It raises what the lease is charged, in the windows of its reservation; `lower` may lower
-        it. Recording the same twice counts once. Raises StateError for a lease that was never
-        issued.
+        it. Recording the same twice counts once. `mark` says how well it is known. Raises
+        StateError for a lease that was never issued.
         """
         bounded(usage)
         with self.step() as now:
@@ -78,9 +84,9 @@ class Spending(Store):
                 "WHERE id = ?",
                 (
                     raised(before.tokens, usage.tokens, lower=lower),
-                    before.tokens_mark if usage.tokens is None else "declared",
+                    before.tokens_mark if usage.tokens is None else mark,
                     raised(before.cost, usage.cost, lower=lower),
-                    before.cost_mark if usage.cost is None else "declared",
+                    before.cost_mark if usage.cost is None else mark,
                     lease_id,
                 ),
             )
@@ -90,7 +96,7 @@ class Spending(Store):
             )
             was = (before.tokens, before.cost)
             fell |= lower and any(map(_less, known.values(), was))
-            said = {"event": "usage.recorded", "usage": "declared", "lowered": fell or None}
+            said = {"event": "usage.recorded", "usage": mark, "lowered": fell or None}
             fields = {**lease_fields(lease), **usage_fields(usage)}
             self.write({**said, **fields, **record}, now)
 

@@ -246,6 +246,16 @@ class SQLiteLedger(Spending, Remembering):
             rows = self.db.execute(query, (micros(now),))
             return [_standing(lease_of(row), now) for row in rows]
 
+    def issued(self, provider: str, environment: str, since: datetime) -> list[Lease]:
+        """Return the leases of a provider's credentials that were reserved since, oldest first."""
+        query = (
+            f"SELECT {LEASE} FROM leases WHERE provider = ? AND environment = ? "  # noqa: S608 - our own names
+            "AND reserved_at >= ? AND credential_id != '' ORDER BY reserved_at, id"
+        )
+        with self.reading():
+            rows = self.db.execute(query, (provider, environment, micros(since)))
+            return [_standing(lease_of(row), self._clock()) for row in rows]
+
     def lease(self, lease_id: str) -> Lease | None:
         """Return a lease as it stands now, also one that is over; None where there is none."""
         with self.reading():

@@ -89,6 +89,16 @@ def test_who_is_trusted_may_lower(ledger: SQLiteLedger) -> None:
     assert ledger.charged("L1") == Charged(1, "declared", 250_000, "declared")
 
 
+def test_what_was_billed_is_marked_so(ledger: SQLiteLedger) -> None:
+    """`billed` (provider): it may lower what was reserved, and a recount finds the same."""
+    issued(ledger, "L1")
+    ledger.record_usage("L1", Usage(2, 500), {}, lower=True, mark="billed")
+    assert ledger.charged("L1") == Charged(2, "billed", 500, "billed")
+    (row,) = ledger.records(1)
+    assert json.loads(row.record)["usage"] == "billed"
+    assert sound(ledger)
+
+
 def test_a_record_says_lowered_only_where_something_fell(ledger: SQLiteLedger) -> None:
     """The trail tells what became of a report, not what might have."""
     issued(ledger, "L1", 9)
