@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -103,3 +103,28 @@ def test_deciding_by_a_compiled_policy_imports_little() -> None:
         [sys.executable, "-Sc", LEAN], cwd=whole, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[] False\n"
+
+
+def test_a_block_is_read_once() -> None:
+    """What was read is kept: a process that asks again reads nothing."""
+
+    class Counting(Blocks):
+        """Blocks that keep the numbers of those that are read."""
+
+        read_: list[int]
+
+        def read(self, number: int) -> Any:
+            """Return a block."""
+            self.read_.append(number)
+            return super().read(number)
+
+    rules = [rule(f"r{number}", tools=[f"t{number % 7}"]) for number in range(100)]
+    whole = policy_of(rules)
+    blocks = Counting(packed(whole.rules, whole.digest, sorted(whole.claims)))
+    blocks.read_ = []
+    policy = Policy(blocks)
+    for _ in range(2):
+        for asked in (ask(tool="t3"), ask(tool="none"), ask(resource="b/*")):
+            engine.decide(policy, asked)
+        assert len(policy.rules) == len(rules)
+    assert len(blocks.read_) == len(set(blocks.read_))
