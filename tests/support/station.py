@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from agentauth_cli.cli import audit
+from agentauth_cli.wiring import Wiring
 from support.cloud import ACCOUNT, BUCKET, REGION, ROLE
 
 if TYPE_CHECKING:
@@ -115,9 +118,10 @@ class Station:
         return json.loads(done.stdout)
 
     def records(self) -> list[dict[str, Any]]:
-        """Return all audit records, oldest first."""
-        shown = self.run("audit", "tail", "-n", "100000", "--json").stdout
-        return [json.loads(line) for line in shown.splitlines()]
+        """Return all audit records, oldest first, as `audit tail --json` shows them."""
+        with contextlib.closing(Wiring(environ=self.environ)) as wiring:
+            rows = list(wiring.ledger.records())
+        return [{**json.loads(row.record), "hash": row.hash} for row in rows]
 
     def events(self) -> list[str]:
         """Return the events of all audit records, oldest first."""
@@ -125,8 +129,8 @@ class Station:
 
     def everything_holds(self) -> None:
         """Assert that the chain verifies and that a recount gives the counters."""
-        done = self.run("audit", "verify")
-        assert done.returncode == 0, done.stdout + done.stderr
+        with contextlib.closing(Wiring(environ=self.environ)) as wiring:
+            assert audit.check(wiring, as_json=False) == 0
 
 
 def station(folder: Path, sts: str, source: Mapping[str, str], account: str = ACCOUNT) -> Station:
