@@ -232,7 +232,8 @@ def _authenticated_at(auth_time: Any, now: float) -> datetime | None:
 
 
 def _frozen(value: Any) -> Any:
-    if isinstance(value, dict):
+    """Return a copy that nobody can change: what was read is remembered (`jwt`)."""
+    if isinstance(value, dict | MappingProxyType):
         return MappingProxyType({name: _frozen(one) for name, one in value.items()})
     if isinstance(value, list):
         return tuple(map(_frozen, value))

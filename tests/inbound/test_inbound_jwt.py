@@ -231,3 +231,11 @@ def test_a_token_that_is_known_is_checked_all_the_same() -> None:
     )
     assert refusal(token, replace(OKTA, audience="else")) == "audience_refused"
     assert judge(f"{body}.{mark}").id == "okta/known"
+
+
+def test_nobody_changes_what_a_token_said() -> None:
+    """Claims are frozen to the last: a change would be remembered for whoever shows it next."""
+    who = judge(RSA.token(claims(roles=["dev"], act={"sub": "bot", "act": {"sub": "first"}})))
+    assert who.claims["roles"] == ("dev",)
+    with pytest.raises(TypeError):
+        who.claims["act"]["act"]["sub"] = "root"
