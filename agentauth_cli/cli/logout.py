@@ -55,12 +55,12 @@ def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None
     gone = []
     settled: list[str] = []
     for name in sorted(stored):
+        ended: list[Login] = []
         with _noting(failed):
-            login = _kept(wiring, name)
-            wiring.sessions.forget(name, partial(_left, wiring, name, settled))
+            wiring.sessions.forget(name, partial(_left, wiring, name, settled), ended.append)
             gone.append(name)
-            if login is not None:
-                _end(name, login)
+        for login in ended:  # also where it could not be written down: nobody else has it now
+            _end(name, login)
     if as_json:
         screen.out_json({"identities": gone, "settled": settled})
     elif not stored:
@@ -69,15 +69,6 @@ def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None
         screen.out(f"logged out: {stored[name]}, identity {name}")
     if failed:
         raise failed[0]
-
-
-def _kept(wiring: Wiring, name: str) -> Login | None:
-    """Return the login that is to be forgotten, where it can be read."""
-    try:
-        login, _ = wiring.sessions.get(name)
-    except AuthenticationError:
-        return None
-    return login
 
 
 def _end(name: str, login: Login) -> None:

@@ -10,6 +10,7 @@ keyring_unavailable.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -156,18 +157,29 @@ class Sessions:
             self._keyring.set(_entry(name), logins.written(after))
             return True
 
-    def forget(self, name: str, left: Callable[[str], object]) -> None:
+    def forget(
+        self, name: str, left: Callable[[str], object], gone: Callable[[Login], object]
+    ) -> None:
         """Forget a login, if there is one; `left` gets its principal once the secret is gone.
 
-        Raises KeyringError where it may still be there, and what `left` raises: then it stays
-        noted, stands for nobody, and can be forgotten again.
+        `gone` gets the login itself before, where it can be read: the one that is kept at that
+        moment, whoever has renewed it meanwhile. Raises KeyringError where it may still be there,
+        and what `left` raises: then it stays noted, stands for nobody, and can be forgotten again.
         """
         with self._locked():
             noted = self._noted()
             if name in noted.principals:
+                login = self._readable(name)
                 self._keyring.delete(_entry(name))
+                if login is not None:
+                    gone(login)
                 left(noted.principals[name])
                 self._note(noted.without(name))
+
+    def _readable(self, name: str) -> Login | None:
+        with contextlib.suppress(AuthenticationError):
+            return self._entry(name)
+        return None
 
     def _noted(self) -> _Noted:
         path = self._folder / NOTE

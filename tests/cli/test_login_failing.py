@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -28,7 +29,8 @@ from agentauth_cli.errors import (
     UsageError,
 )
 from agentauth_cli.inbound import apikeys
-from agentauth_cli.inbound.login import Login
+from agentauth_cli.inbound.keyring import Keyring
+from agentauth_cli.inbound.login import Login, Renewal
 from agentauth_cli.model import Principal
 from agentauth_cli.secret import Secret
 from agentauth_cli.wiring import Wiring, utc_now
@@ -36,6 +38,7 @@ from support.clock import START
 from support.configs import config
 from support.keyrings import entries, untold, use, variables
 from support.ledgers import lease, sound
+from support.openid import CLIENT, OpenIdServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -205,16 +208,67 @@ def test_a_logout_goes_on_where_one_cannot_be_forgotten(
         wiring.sessions.keep(name, LOGIN, f"okta/{name}", untold)
     forget = wiring.sessions.forget
 
-    def but_y(name: str, left: Any) -> None:
+    def but_y(name: str, left: Any, gone: Any) -> None:
         if name == "y":
             raise KeyringError("the keyring is locked")
-        forget(name, left)
+        forget(name, left, gone)
 
     monkeypatch.setattr(wiring.sessions, "forget", but_y)
     with pytest.raises(KeyringError):
         logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
     assert told(capfd) == '{"identities": ["x", "z"], "settled": []}\n'
     assert wiring.sessions.principals() == {"y": "okta/y"}
+
+
+def renewing(server: OpenIdServer, token: str) -> Login:
+    """Return a login that goes on by this refresh token."""
+    renewal = Renewal(
+        Secret(token), START, START, CLIENT, f"{server.url}/token", f"{server.url}/revoke"
+    )
+    return replace(LOGIN, kind="oidc", secret=Secret("{}"), renewal=renewal)
+
+
+def test_what_cannot_be_written_down_is_revoked_all_the_same(
+    wiring: _Parts, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody else has the refresh token once it is forgotten here: the next logout has none."""
+    with OpenIdServer() as server:
+        wiring.sessions.keep("x", renewing(server, "made-up-secret"), "okta/alice", untold)
+        wiring.broken.append("now")
+        with pytest.raises(StateError, match="the disk is full"):
+            logout.log_out(wiring, wiring.sessions.principals(), as_json=False)
+        assert [form["token"] for _, form in server.asked] == ["made-up-secret"]
+    assert told(capfd).startswith("identity x is forgotten; log it out again")
+
+
+def test_a_logout_ends_what_was_kept_last(wiring: _Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process renews the login while it is forgotten: no token of it lives on."""
+    with OpenIdServer() as server:
+        before, after = renewing(server, "made-up-old"), renewing(server, "made-up-new")
+        wiring.sessions.keep("x", before, "okta/alice", untold)
+        swapped: list[bool] = []
+        another = Wiring(environ=wiring.environ).sessions
+        renewal = threading.Thread(target=lambda: swapped.append(another.swap("x", before, after)))
+        monkeypatch.setattr(wiring.sessions, "_keyring", _Read(wiring.places.state, renewal))
+        logout.log_out(wiring, wiring.sessions.principals(), as_json=True)
+        renewal.join()
+        revoked = [form["token"] for _, form in server.asked]
+    assert revoked == ["made-up-new" if swapped[0] else "made-up-old"]
+
+
+class _Read(Keyring):
+    """A keyring during whose first answer another process does something."""
+
+    def __init__(self, folder: Path, then: threading.Thread) -> None:
+        super().__init__(folder)
+        self._then = then
+
+    def get(self, entry: str) -> Secret | None:
+        """Return an entry, which may be another by then."""
+        found = super().get(entry)
+        self._then.start()
+        self._then.join(0.2)  # it has to wait where the identity is being forgotten
+        return found
 
 
 def test_a_key_that_cannot_be_written_down_is_not_made(

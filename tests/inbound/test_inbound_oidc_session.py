@@ -25,7 +25,7 @@ from agentauth_cli.inbound.session import Sessions
 from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.secret import Secret
 from support.faulty import Faulty, redirect
-from support.keyrings import entries, untold, use, variables
+from support.keyrings import entries, unended, untold, use, variables
 from support.openid import CLIENT, OpenIdServer
 
 if TYPE_CHECKING:
@@ -379,7 +379,7 @@ def test_a_logout_while_another_process_refreshes(world: World, again: bool) -> 
     world.server.id_token_again = again
     world.log_in()
     world.later(400)
-    meanwhile(world, lambda: world.sessions.forget("x", untold))
+    meanwhile(world, lambda: world.sessions.forget("x", untold, unended))
     assert world.refused().reason == "identity_unknown"
     assert entries(world.folder.parent) == {}
     assert world.server.refresh_tokens() == []
@@ -390,7 +390,7 @@ def test_a_logout_while_the_provider_is_gone(world: World) -> None:
     world.log_in()
     world.later(400)
     world.server.instead["/revoke"] = (503, {})
-    meanwhile(world, lambda: world.sessions.forget("x", untold))
+    meanwhile(world, lambda: world.sessions.forget("x", untold, unended))
     assert world.refused().reason == "identity_unknown"
 
 

@@ -27,7 +27,7 @@ from agentauth_cli.inbound.login import Login, read, written
 from agentauth_cli.inbound.session import NOTE, Sessions
 from agentauth_cli.secret import Secret
 from support.clock import START
-from support.keyrings import RELEASE, entries, untold, use, variables
+from support.keyrings import RELEASE, entries, unended, untold, use, variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,12 +78,12 @@ def test_what_is_forgotten_is_gone(sessions: Sessions, tmp_path: Path) -> None:
     """`logout` forgets the entry and the note, and nothing else."""
     sessions.keep("x", LOGIN, "okta/alice", untold)
     sessions.keep("y", LOGIN, "okta/bob", untold)
-    sessions.forget("x", untold)
+    sessions.forget("x", untold, unended)
     assert sessions.principals() == {"y": "okta/bob"}
     assert list(entries(tmp_path)) == ["agentauth identity:y"]
     assert refusal(sessions).reason == "identity_unknown"
     assert refusal(sessions).hint == "Stored: y"
-    sessions.forget("y", untold)
+    sessions.forget("y", untold, unended)
     assert "agentauth login" in refusal(sessions).hint
 
 
@@ -114,7 +114,7 @@ def test_a_keyring_that_cannot_be_read_is_a_failure(
     assert (error.reason, error.exit_code) == ("keyring_unavailable", 4)
     assert "AGENTAUTH_TOKEN" in error.hint
     with pytest.raises(KeyringError):
-        sessions.forget("x", untold)
+        sessions.forget("x", untold, unended)
     assert sessions.principals() == {"x": "okta/alice"}
 
 
@@ -167,7 +167,7 @@ def test_a_keyring_that_answers_too_late_logs_nobody_in(
     assert len(entries(tmp_path)) == 2
     for name in ("x", "y"):
         assert refusal(sessions, name).reason == "session_unfinished"
-        sessions.forget(name, gone.append)
+        sessions.forget(name, gone.append, unended)
     assert gone == ["okta/alice", "okta/bob", "okta/bob"]
     assert (entries(tmp_path), sessions.principals()) == ({}, {})
 
@@ -198,11 +198,11 @@ def test_a_logout_that_is_not_written_down_can_be_made_up_for(
     gone: list[str] = []
     sessions.keep("x", LOGIN, "okta/alice", untold)
     with pytest.raises(StateError):
-        sessions.forget("x", broken)
+        sessions.forget("x", broken, unended)
     assert entries(tmp_path) == {}
     assert refusal(sessions).reason == "session_missing"
     for _ in range(2):
-        sessions.forget("x", gone.append)
+        sessions.forget("x", gone.append, unended)
     assert gone == ["okta/alice"]
     assert sessions.principals() == {}
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from agentauth_cli.inbound.login import Login
     from support.station import Station
 
 TESTS = Path(__file__).parents[1]
@@ -61,6 +62,10 @@ def _read(path: Path) -> dict[str, str]:
 
 def untold(_principal: str) -> None:
     """Tell nobody who has left."""
+
+
+def unended(_login: Login) -> None:
+    """Have no issuer end what was forgotten."""
 
 
 class FileKeyring(KeyringBackend):
