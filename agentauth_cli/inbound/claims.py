@@ -174,10 +174,7 @@ def _groups(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
     name = issuer.groups_claim
     if name is None:
         return ()
-    elsewhere = claims.get("_claim_names")
-    if elsewhere is not None and (not isinstance(elsewhere, dict) or name in elsewhere):
-        # OpenID Connect Core, 5.6.2: too many for the token. To a rule that forbids a group they
-        # would look like none.
+    if _lies_elsewhere(claims, name):
         raise AuthenticationError(
             f"the token's `{name}` must be fetched elsewhere", reason="groups_refused"
         )
@@ -191,6 +188,18 @@ def _groups(claims: Mapping[str, Any], issuer: Issuer) -> tuple[str, ...]:
                 f"a group in the token's `{name}` {fault}", reason="groups_refused"
             )
     return tuple(f"{issuer.name}/{group}" for group in value)
+
+
+def _lies_elsewhere(claims: Mapping[str, Any], name: str) -> bool:
+    """Say whether a token says that it is too small for this claim.
+
+    By OpenID Connect Core, 5.6.2; by Entra's `hasgroups` in the implicit flow ("Access token claims
+    reference"). To a rule that forbids a group such groups would look like none.
+    """
+    elsewhere = claims.get("_claim_names")
+    if elsewhere is not None and (not isinstance(elsewhere, dict) or name in elsewhere):
+        return True
+    return name == "groups" and name not in claims and claims.get("hasgroups") is not None
 
 
 def _actor(act: object, issuer: Issuer, issuers: Sequence[Issuer]) -> str:

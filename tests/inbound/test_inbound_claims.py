@@ -176,6 +176,13 @@ def test_groups_get_their_issuers_name() -> None:
     assert judge(replace(OKTA, groups_claim=None), groups=["a"]).groups == ()
 
 
+def test_groups_that_are_only_said_to_be_there_are_refused() -> None:
+    """Entra's `hasgroups` stands in place of a list that has something in it."""
+    assert refusal(groups=ABSENT, hasgroups=True) == "groups_refused"
+    assert judge(groups=["a"], hasgroups=True).groups == ("okta/a",)
+    assert judge(replace(OKTA, groups_claim="roles"), roles=ABSENT, hasgroups=True).groups == ()
+
+
 @pytest.mark.parametrize("elsewhere", [{"groups": "src1"}, "groups"])
 def test_groups_that_lie_elsewhere_are_refused(elsewhere: object) -> None:
     """Groups that did not fit into the token are not taken for none."""
