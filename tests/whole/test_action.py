@@ -127,13 +127,14 @@ def test_an_input_is_never_a_script(place: Place, tmp_path: Path, name: str, tex
     [
         *({"tool": one} for one in ("", "--help", "-h")),
         *({"config_dir": one} for one in ("", "/etc", "..", "a/../../b", "-x", "a b", "a:b", "*")),
+        *({one: ""} for one in ("env", "resource", "duration", "command", "config_ref")),
         *({"config_ref": one} for one in ("-x", "--upload-pack=x", "+main", "a:b", "main^", "a b")),
     ],
 )
 def test_an_input_that_would_mean_something_else(
     place: Place, tmp_path: Path, inputs: dict[str, str]
 ) -> None:
-    """An option, a path that leads out, or a refspec is refused before anything is asked."""
+    """An option, a path that leads out, a refspec, or nothing: refused before anything is asked."""
     made = runner(place, tmp_path / "runner")
     assert made.run(**({"tool": ROLE} | inputs)) == 2
     assert "::error::agentauth: " in made.log
