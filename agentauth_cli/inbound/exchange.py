@@ -8,19 +8,14 @@ error code and its description (RFC 6749, section 5.2), redacted and cut.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
 
 from agentauth_cli.errors import ProviderError, SourceCredentialError
 from agentauth_cli.inbound.jwt import opened
-from agentauth_cli.secret import Secret, told
+from agentauth_cli.inbound.oidc import SECONDS
+from agentauth_cli.inbound.oidc_token import is_seconds, post, refusal
+from agentauth_cli.secret import Secret
 from agentauth_cli.strict_json import parse_object
-from agentauth_cli.transport import Deadline, send
 
-if TYPE_CHECKING:
-    from agentauth_cli.transport import Response
-
-LIMIT = 512 * 1024
 _OK = 200
 _GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 _TYPE = "urn:ietf:params:oauth:token-type:"
@@ -37,35 +32,25 @@ class Client:
     client_id: str
 
 
-def exchange(client: Client, token: Secret, audience: str, seconds: float = 5.0) -> Secret:
+def exchange(client: Client, token: Secret, audience: str, seconds: float = SECONDS) -> Secret:
     """Return what the issuer gives for `token`: a token for `audience`, not looked at yet.
 
     Raises SourceCredentialError where it gives none, and AuthenticationError where `token` is none.
     """
-    form = {
+    form: dict[str, str | Secret] = {
         "grant_type": _GRANT,
         "client_id": client.client_id,
         "audience": audience,
-        "subject_token": token.reveal(),
+        "subject_token": token,
         "subject_token_type": _subject_type(token),
         "requested_token_type": f"{_TYPE}jwt",
     }
     try:
-        response = send(
-            "POST",
-            client.endpoint,
-            deadline=Deadline(seconds),
-            headers={
-                "accept": "application/json",
-                "content-type": "application/x-www-form-urlencoded",
-            },
-            body=urlencode(form).encode("ascii"),
-            limit=LIMIT,
-        )
+        response = post(client.endpoint, form, seconds)
     except ProviderError as error:
         raise _none(client, audience, error.message) from None
     if response.status != _OK:
-        raise _none(client, audience, _refusal(response, token))
+        raise _none(client, audience, refusal(response, form).words)
     return _issued(response.body, client, audience)
 
 
@@ -87,22 +72,11 @@ def _issued(body: bytes, client: Client, audience: str) -> Secret:
         raise _none(client, audience, "its answer's `issued_token_type` is no JWT's")
     if str(answer.get("token_type")).lower() not in _USED_AS:
         raise _none(client, audience, "its answer's `token_type` is neither Bearer nor N_A")
-    if not isinstance(lives, int) or isinstance(lives, bool) or lives <= 0:
+    if not is_seconds(lives):
         raise _none(client, audience, "its answer's `expires_in` is no number of seconds")
     if not isinstance(token, str) or not token:
         raise _none(client, audience, "its answer has no `access_token`")
     return Secret(token)
-
-
-def _refusal(response: Response, token: Secret) -> str:
-    """Return the error code and description, the status alone where there are none."""
-    try:
-        answer: dict[str, Any] = parse_object(response.body)
-    except ValueError:
-        answer = {}
-    said = (answer.get("error"), answer.get("error_description"))
-    texts = [told(one, token.reveal()) for one in said if isinstance(one, str)]
-    return ": ".join(texts) or f"it answered with status {response.status}"
 
 
 def _none(client: Client, audience: str, why: str) -> SourceCredentialError:

@@ -68,7 +68,7 @@ def ask(endpoint: str, form: Mapping[str, str | Secret], issuer: str) -> Tokens 
     return _tokens(answer, issuer)
 
 
-def post(endpoint: str, form: Mapping[str, str | Secret]) -> Response:
+def post(endpoint: str, form: Mapping[str, str | Secret], seconds: float = SECONDS) -> Response:
     """Send a form, and return the answer whatever it says. Raises ProviderError."""
     plain = {
         name: value.reveal() if isinstance(value, Secret) else value for name, value in form.items()
@@ -76,7 +76,7 @@ def post(endpoint: str, form: Mapping[str, str | Secret]) -> Response:
     return send(
         "POST",
         endpoint,
-        deadline=Deadline(SECONDS),
+        deadline=Deadline(seconds),
         headers={
             "accept": "application/json",
             "content-type": "application/x-www-form-urlencoded",
