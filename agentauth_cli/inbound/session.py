@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from agentauth_cli.policy.names import SHORT
 from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 NOTE = "identities.json"
 LIMIT = 1024 * 1024
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _LOCK_SECONDS = 120.0  # as long as somebody else may wait for the keyring
 
 
@@ -138,10 +140,20 @@ class Sessions:
                 raise
             self._note(after)
 
-    def renewing(self, name: str) -> AbstractContextManager[None]:
-        """Be the one who asks the issuer of this identity's login to renew it."""
+    @contextlib.contextmanager
+    def renewing(self, name: str) -> Iterator[None]:
+        """Be the one who asks the issuer of this identity's login to renew it.
+
+        A signal that would stop this thread waits until that is over: the old refresh token is
+        spent as soon as the issuer has seen it, and the new one has to be kept.
+        """
         folder = files.private_folder(self._folder)
-        return files.lock(folder / f"renewing.{name}.lock", _LOCK_SECONDS)
+        with files.lock(folder / f"renewing.{name}.lock", _LOCK_SECONDS):
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+            try:
+                yield
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def swap(self, name: str, before: Login, after: Login) -> bool:
         """Keep a login in place of one before, if that is still the one that is kept; say whether.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import traceback
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from agentauth_cli.errors import AuthenticationError, OriginError, SourceCredentialError
+from agentauth_cli.errors import AuthenticationError, OriginError, SourceCredentialError, Stopped
 from agentauth_cli.inbound import oidc, oidc_session
 from agentauth_cli.inbound.issuer import Issuer
 from agentauth_cli.inbound.jwk import Key, parse
@@ -392,6 +393,26 @@ def test_a_logout_while_the_provider_is_gone(world: World) -> None:
     world.server.instead["/revoke"] = (503, {})
     meanwhile(world, lambda: world.sessions.forget("x", untold, unended))
     assert world.refused().reason == "identity_unknown"
+
+
+def test_a_signal_while_it_is_refreshed(world: World) -> None:
+    """Whoever is stopped meanwhile stops once what was given is kept: the old token is spent."""
+    world.log_in()
+    world.later(400)
+    main = threading.get_ident()
+
+    def stop(signum: int, _frame: object) -> None:
+        raise Stopped(signum)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        meanwhile(world, lambda: signal.pthread_kill(main, signal.SIGTERM))
+        with pytest.raises(Stopped):
+            world.who()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert world.who().id == "corp/alice"
+    assert world.refreshed == 1
 
 
 def test_a_refresh_token_that_is_used_twice(world: World) -> None:
