@@ -210,7 +210,7 @@ def test_a_session_policy_by_hand(minting: Faulty) -> None:
 
 def test_a_service_account_impersonated() -> None:
     """Impersonation with a narrow scope, against a loopback IAM Credentials."""
-    workload_identity_token = Credentials("made-up-federated-token")  # type: ignore[no-untyped-call] # google-auth
+    workload_identity_token = Credentials("made-up-federated-token")
     scope = paste(
         "target_credentials = ",
         {
