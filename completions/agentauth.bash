@@ -6,11 +6,11 @@ _agentauth() {
         [[ $word == -* ]] && continue
         case "$path" in
             "") path=$word ;;
-            "budget"|"lease"|"audit"|"apikey"|"policy"|"configure"|"ledger") path="$path $word" ;;
+            "budget"|"lease"|"audit"|"apikey"|"policy"|"configure"|"bootstrap"|"ledger") path="$path $word" ;;
         esac
     done
     case "$path" in
-        "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey policy configure ledger --debug --no-color --version --help" ;;
+        "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey policy configure bootstrap ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --example --json --help" ;;
         "login") words="--issuer --device --token-stdin --api-key-stdin --identity --json --help" ;;
@@ -48,6 +48,8 @@ _agentauth() {
         "configure") words="aws github --help" ;;
         "configure aws") words="--env --profile --print --remove --json --help" ;;
         "configure github") words="--env --print --json --help" ;;
+        "bootstrap") words="aws --help" ;;
+        "bootstrap aws") words="--env --format --help" ;;
         "ledger") words="reset --help" ;;
         "ledger reset") words="--reason --json --help" ;;
     esac

@@ -39,6 +39,7 @@ MODULES = {
     "apikey": "apikey",
     "policy": "policy",
     "configure": "configure",
+    "bootstrap": "bootstrap",
     "ledger": "ledger",
 }
 """Which module of this folder declares which command; only those needed are loaded."""

@@ -93,7 +93,11 @@ def session_policy(grants: Sequence[Grant]) -> str:
     """
     if not grants:
         raise ConfigError("a tool without permissions", hint="Give it `permissions`")
-    statements = [statement for grant in grants for statement in _statements(grant)]
+    statements = [
+        statement
+        for grant in grants
+        for statement in allowing(grant.permissions, _escaped(resource_arn(grant.resource)))
+    ]
     policy = {"Version": "2012-10-17", "Statement": statements}
     text = json.dumps(policy, separators=(",", ":"), sort_keys=True)
     if len(text) > POLICY_LIMIT:
@@ -112,24 +116,27 @@ def _fitted(text: str, outside: re.Pattern[str], limit: int) -> str:
     return f"{plain[: limit - 9]}-{mark}"
 
 
-def _statements(grant: Grant) -> list[dict[str, Any]]:
-    """Return one statement, or two where listing a prefix stands beside other permissions."""
-    for permission in grant.permissions or ("",):
+def allowing(permissions: Sequence[str], resource: str) -> list[dict[str, Any]]:
+    """Return one statement, or two where listing a prefix stands beside other permissions.
+
+    `resource` is as IAM reads it: a star stands for any text. Raises ConfigError for what is no
+    permission.
+    """
+    for permission in permissions or ("",):
         if not _PERMISSION.fullmatch(permission):
             raise ConfigError(
                 f"{permission!r} is no permission of AWS" if permission else "no permissions",
                 hint="Give the tool `permissions`, such as s3:PutObject",
             )
-    resource = _arn(grant.resource)
     inside = _IN_BUCKET.fullmatch(resource)
-    lists = [one for one in grant.permissions if inside and one.lower() in _LISTS]
-    others = [one for one in grant.permissions if one not in lists]
+    lists = [one for one in permissions if inside and one.lower() in _LISTS]
+    others = [one for one in permissions if one not in lists]
     statements: list[dict[str, Any]] = []
     if others:
-        statements.append(_allow(others, _escaped(resource)))
+        statements.append(_allow(others, resource))
     if lists and inside:
         # Listing is asked of the bucket: what lies under a prefix is told by a condition.
-        statements.append(_allow(lists, _escaped(inside[1])) | _listing(inside[2]))
+        statements.append(_allow(lists, inside[1]) | _listing(inside[2]))
     return statements
 
 
@@ -141,11 +148,12 @@ def _listing(prefix: str) -> dict[str, Any]:
     """Return the condition that listing stays under the prefix; none for the whole bucket."""
     if prefix == "*":
         return {}
-    operator = "StringLike" if prefix.endswith("*") else "StringEquals"
-    return {"Condition": {operator: {"s3:prefix": _escaped(prefix)}}}
+    operator = "StringLike" if "*" in prefix.replace("${*}", "") else "StringEquals"
+    return {"Condition": {operator: {"s3:prefix": prefix}}}
 
 
-def _arn(resource: str) -> str:
+def resource_arn(resource: str) -> str:
+    """Return the resource as an ARN. Raises ConfigError for what is none."""
     if resource.startswith("s3://"):
         resource = "arn:aws:s3:::" + resource.removeprefix("s3://")
     if not resource.isprintable() or not (resource.startswith("arn:") or resource == "*"):
@@ -153,10 +161,15 @@ def _arn(resource: str) -> str:
     return resource
 
 
+def literal(text: str) -> str:
+    """Return the text as IAM reads it, with nothing in it a wildcard or a variable."""
+    return text.translate(_ESCAPES)
+
+
 def _escaped(resource: str) -> str:
     """Return the name with IAM's wildcards and variables as literal text, but for a last star."""
-    literal = resource.removesuffix("*")
-    return literal.translate(_ESCAPES) + resource[len(literal) :]
+    name = resource.removesuffix("*")
+    return literal(name) + resource[len(name) :]
 
 
 @dataclass(frozen=True, slots=True)
