@@ -2,7 +2,7 @@
 # make test: everything that must hold; lint, types and import contracts are part of it
 .POSIX:
 .SUFFIXES:
-.PHONY: test demo lint types imports unit e2e format pages prices schemas lock bench soak mutants clean
+.PHONY: test demo lint types imports unit e2e contract format pages prices schemas lock bench soak mutants clean
 
 BIN = .venv/bin
 AWS = .venv-aws
@@ -41,6 +41,10 @@ unit: .venv/.ready $(AWS)/.ready $(OIDC)/.ready
 # a second opinion on what AWS's emulator says; what it needs is large
 e2e: .venv/.ready $(WEED)/.ready
 	@$(BIN)/python -m pytest -q -n0 tests/e2e
+
+# the same against accounts of one's own: the environment says which, as .ci/contract.py has it
+contract: .venv/.ready
+	@$(BIN)/python .ci/contract.py
 
 format: .venv/.ready
 	@$(BIN)/ruff format --quiet .
