@@ -37,6 +37,10 @@ class Brokers:
             from agentauth_cli.outbound.aws import AWSCredentialBroker
 
             return AWSCredentialBroker(**self.aws(environment))
+        if provider is ProviderType.GCP:
+            from agentauth_cli.outbound.gcp import GCPCredentialBroker
+
+            return GCPCredentialBroker(**self.gcp(environment))
         raise UnavailableError(f"the provider {provider}")
 
     def aws(self, environment: str) -> dict[str, Any]:
@@ -56,5 +60,24 @@ class Brokers:
             "session_tags": aws["session_tags"],
             "sts_endpoint": aws["sts_endpoint"],
             "ca_bundle": self.folder / bundle if bundle else None,
+            "clock": self.clock,
+        }
+
+    def gcp(self, environment: str) -> dict[str, Any]:
+        """Return what the configuration says to the Google broker of an environment."""
+        from agentauth_cli.outbound.gcp import default_audience
+
+        gcp = self.settings.provider(ProviderType.GCP, environment, "the broker")
+        audience = gcp["audience"] or default_audience(gcp["workload_identity_provider"] or "")
+        tokens = self.tokens(environment, ProviderType.GCP)
+        return {
+            "project": gcp["project"],
+            "service_account_template": gcp["service_account_template"],
+            "source": gcp["source"],
+            "workload_identity_provider": gcp["workload_identity_provider"],
+            "token": partial(tokens.token_for, audience=audience) if tokens else None,
+            "audience": audience,
+            "sts_endpoint": gcp["sts_endpoint"],
+            "iam_credentials_endpoint": gcp["iam_credentials_endpoint"],
             "clock": self.clock,
         }

@@ -18,8 +18,10 @@ from agentauth_cli.errors import AgentAuthError
 from agentauth_cli.inbound.jwt import opened
 from agentauth_cli.inbound.source import token_of
 from agentauth_cli.model import Principal, ProviderType
+from agentauth_cli.outbound import gcp_source
 from agentauth_cli.outbound.aws import AUDIENCE
 from agentauth_cli.outbound.aws_source import check_source, profile_of
+from agentauth_cli.outbound.gcp_call import STS
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -137,6 +139,19 @@ def _provider(
     elif provider == ProviderType.AWS:
         source = entry["source"]
         yield _tried(about, lambda: check_source(profile_of(source)), f"source {source}")
+    elif provider == ProviderType.GCP:
+        yield _default_credentials(about, entry)
+
+
+def _default_credentials(about: str, entry: Mapping[str, Any]) -> Finding:
+    """Look at Google's application default credentials; nobody is asked."""
+    found: list[str] = []
+    sts = entry["sts_endpoint"] or STS
+    tried = _tried(about, lambda: found.append(gcp_source.check_source(sts)), "source ambient")
+    if not any(found):
+        return tried
+    hint = 'Use `source = "web_identity"`, which needs no key'
+    return Finding("warning", about, found[0], hint)
 
 
 def _audience(provider: str, entry: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
 from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType
+from agentauth_cli.outbound import gcp_account
 from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
 from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 NAME = "config.toml"
 DURATION = 900
-MINTABLE = {ProviderType.AWS: (SHORTEST, LONGEST)}
+MINTABLE = {
+    ProviderType.AWS: (SHORTEST, LONGEST),
+    ProviderType.GCP: (gcp_account.SHORTEST, gcp_account.LONGEST),
+}
 """The shortest and longest life, in seconds, that a provider can mint."""
 
 KEYLESS = frozenset({"web_identity", "oidc"})

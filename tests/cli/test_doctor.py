@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,8 +57,8 @@ def test_a_provider_without_a_source_to_look_at_is_passed_over(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     """What cannot be judged without fetching is no finding."""
-    gcp = {"project": "acme-dev"}
-    write(tmp_path / "config", tomlkit.dumps(config(environments__dev__gcp=gcp)))
+    openai = {"project_id": "proj-1", "source": "admin_key", "same_account": True}
+    write(tmp_path / "config", tomlkit.dumps(config(environments__dev__openai=openai)))
     wiring = Wiring(environ)
     vars(wiring)["places"] = Places(environ, system=tmp_path / "none")
     assert [one.about for one in work(wiring)] == [
@@ -71,6 +72,36 @@ def test_a_provider_without_a_source_to_look_at_is_passed_over(
         "protection",
         "environments.dev.aws",
     ]
+    wiring.ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("file", "state", "message"),
+    [
+        (None, "sick", "is not there"),
+        ({"type": "authorized_user"}, "ok", "source ambient"),
+        ({"type": "service_account"}, "warning", "is a key that never ends"),
+    ],
+)
+def test_googles_default_credentials_are_looked_at(
+    tmp_path: Path,
+    environ: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    file: dict[str, str] | None,
+    state: str,
+    message: str,
+) -> None:
+    """Whether there are any; a service account's key is said to be long-lived."""
+    gcp = {"project": "acme-dev"}
+    write(tmp_path / "config", tomlkit.dumps(config(environments__dev__gcp=gcp)))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "adc.json"))
+    if file is not None:
+        (tmp_path / "adc.json").write_text(json.dumps(file))
+    wiring = Wiring(environ)
+    vars(wiring)["places"] = Places(environ, system=tmp_path / "none")
+    (found,) = [one for one in work(wiring) if one.about == "environments.dev.gcp"]
+    assert found.state == state
+    assert message in found.message
     wiring.ledger.close()
 
 
