@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         TooManyTokensError,
         UsageError,
     )
-    from agentauth_cli.library.brokers import AWSCredentialBroker
+    from agentauth_cli.library.brokers import AWSCredentialBroker, GCPCredentialBroker
     from agentauth_cli.library.budgets import BudgetTracker
     from agentauth_cli.library.costs import calculate_cost
     from agentauth_cli.library.door import AgentAuth
@@ -67,7 +67,7 @@ _HOMES = {
         *("QuotaExceededError", "RateLimitExceededError", "StateError", "SwitchedOffError"),
         *("TooManyTokensError", "ToolDisabledError", "UsageError"),
     ),
-    "library.brokers": ("AWSCredentialBroker",),
+    "library.brokers": ("AWSCredentialBroker", "GCPCredentialBroker"),
     "library.budgets": ("BudgetTracker",),
     "library.costs": ("calculate_cost",),
     "library.door": ("AgentAuth",),
@@ -101,6 +101,7 @@ __all__ = [
     "Decision",
     "EnvironmentDisabledError",
     "FakeBroker",
+    "GCPCredentialBroker",
     "Grant",
     "IdentityVerifier",
     "LimitError",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import NotConfiguredError
 from agentauth_cli.library.door import AgentAuth
 from agentauth_cli.model import ProviderType
-from agentauth_cli.outbound import aws
+from agentauth_cli.outbound import aws, gcp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,26 +26,39 @@ class AWSCredentialBroker(aws.AWSCredentialBroker):
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(**_filled(given))
+        super().__init__(**_filled(ProviderType.AWS, "account_id", given))
 
 
-def _filled(given: Mapping[str, Any]) -> dict[str, Any]:
+class GCPCredentialBroker(gcp.GCPCredentialBroker):
+    """Mints Google access tokens; the arguments are those of `agentauth_cli.outbound.gcp`.
+
+    What is not given is that of the environment with this `project`, else of the default one.
+    Where there is no configuration at all, application default credentials mint.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**_filled(ProviderType.GCP, "project", given))
+
+
+def _filled(provider: ProviderType, key: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is given, over what is configured. Raises ConfigError for what does not load."""
     try:
         auth = AgentAuth.from_config()
     except NotConfiguredError:
         return dict(given)
     with auth.wiring() as wiring:
-        environment = _environment(wiring, given.get("account_id"))
-        configured = wiring.made.aws(environment) if environment else {}
-        return {**configured, **given}
+        environment = _environment(wiring, provider, key, given.get(key))
+        if environment is None:
+            return dict(given)
+        configured = {ProviderType.AWS: wiring.made.aws, ProviderType.GCP: wiring.made.gcp}
+        return {**configured[provider](environment), **given}
 
 
-def _environment(wiring: Wiring, account_id: object) -> str | None:
-    """Return the environment of this account, else the default one; None where it has no AWS."""
+def _environment(wiring: Wiring, provider: ProviderType, key: str, value: object) -> str | None:
+    """Return the environment with this value, else the default one; None where it has none."""
     known = wiring.settings.environments
     for name, providers in known.items():
-        if ProviderType.AWS in providers and providers["aws"]["account_id"] == account_id:
+        if provider in providers and providers[provider][key] == value:
             return name
     default = wiring.environment(None)
-    return default if ProviderType.AWS in known[default] else None
+    return default if provider in known[default] else None

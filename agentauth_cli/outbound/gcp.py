@@ -23,8 +23,9 @@ from agentauth_cli.outbound.gcp_account import (
     reason,
     service_account,
 )
-from agentauth_cli.outbound.gcp_boundary import as_json, boundary, in_storage
+from agentauth_cli.outbound.gcp_boundary import as_json, boundary, in_storage, whole_buckets
 from agentauth_cli.outbound.gcp_call import Google
+from agentauth_cli.outbound.gcp_scopes import scopes
 from agentauth_cli.secret import SecretMapping
 from agentauth_cli.transport import Deadline
 
@@ -42,13 +43,13 @@ JWT = "urn:ietf:params:oauth:token-type:jwt"
 _LATEST = 60
 
 _CLOCK = "Check this machine's clock, and the endpoints of the environment"
+_BUCKET = "objects alone: in a whole bucket the roles also hold for the bucket itself"
 _LONGER = "Google answered with a token that lives longer than asked"
-_SCOPE = re.compile(r"[!#-\[\]-~]{1,256}")  # RFC 6749, section 3.3
 _PROVIDER = re.compile(r"//iam\.googleapis\.com/[A-Za-z0-9/_.:-]{1,400}")
 _UNENFORCED = (
     "how often the token is used: budgets and rate limits count credentials, not calls",
     "an earlier end: one token cannot be revoked, only its service account disabled",
-    "who uses it: audit logs have the service account, principal and lease of the minting alone",
+    "who uses it: Google logs principal and lease at the minting, the service account at each use",
 )
 _WIDE = "which resources: outside Cloud Storage Google narrows to scopes alone (unnarrowed)"
 
@@ -155,7 +156,7 @@ class GCPCredentialBroker:
             parameters=parameters,
             source=self._source,
             audience=self._audience if self._token is not None else None,
-            unenforced=_UNENFORCED if limits is not None else (_WIDE, *_UNENFORCED),
+            unenforced=(*_not_held(limits), *_UNENFORCED),
         )
 
     def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
@@ -169,12 +170,9 @@ class GCPCredentialBroker:
             raise UsageError(f"this broker mints for gcp, not for {request.provider}")
         seconds = duration(request)
         account = service_account(request, self._template, self._project)
-        scopes = request.oauth_scopes or (gcp_call.CLOUD_PLATFORM,)
-        for scope in scopes:
-            if not _SCOPE.fullmatch(scope):
-                raise ConfigError(f"{scope!r} is no OAuth scope", hint="See `oauth_scopes`")
         limits = _limits(request.narrowed, unnarrowed=request.unnarrowed)
-        return account, gcp_call.impersonation_body(scopes, seconds), limits
+        asked = scopes(request, bounded=limits is not None)
+        return account, gcp_call.impersonation_body(asked, seconds), limits
 
     def _source_token(self, google: Google, principal: Principal) -> Secret:
         if self._token is None:
@@ -197,6 +195,13 @@ def _checked_provider(source: str, provider: str | None) -> str:
             "workloadIdentityPools/agents/providers/okta",
         )
     return provider
+
+
+def _not_held(limits: Boundary | None) -> tuple[str, ...]:
+    """Return what Google does not hold this very token to."""
+    if limits is None:
+        return (_WIDE,)
+    return (_BUCKET,) if whole_buckets(limits) else ()
 
 
 def _limits(grants: Sequence[Grant], *, unnarrowed: bool) -> Boundary | None:

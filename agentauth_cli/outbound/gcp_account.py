@@ -22,6 +22,7 @@ SHORTEST, LONGEST = 1, 3600
 
 _MARK = 8
 _MOST = 30
+_LONG = 256
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{4,28})[a-z0-9]")
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}@(?:[a-z0-9-]{1,63}\.){1,4}gserviceaccount\.com")
 _FIELDS = frozenset({("tool_id", "", None), ("project", "", None)})
@@ -97,9 +98,15 @@ def reason(principal: Principal, request: ToolRequest) -> str:
         "tool": request.tool_name,
         "lease": request.lease,
     }
-    told = [
-        f"{key}={quote(value, safe='/@:+,.', errors='replace')}"
-        for key, value in facts.items()
-        if value
-    ]
-    return " ".join(["agentauth", *told])
+    return " ".join(
+        ["agentauth", *(f"{key}={_told(value)}" for key, value in facts.items() if value)]
+    )
+
+
+def _told(value: str) -> str:
+    """Return a value percent-encoded; a hash stands for the end of a long one."""
+    whole = quote(value, safe="/@:+,.", errors="replace")
+    if len(whole) <= _LONG:
+        return whole
+    mark = sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
+    return f"{whole[: _LONG - _MARK - 1]}-{mark}"

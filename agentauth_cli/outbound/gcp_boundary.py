@@ -1,8 +1,8 @@
 """A Credential Access Boundary: what a Google token can still do in Cloud Storage, as plain values.
 
-Pure. Sources: Google's IAM documentation, "Create downscoped short-lived credentials" and, for the
-limits, the reference of the Security Token Service, "Options"; CEL's language definition for
-strings; Cloud Storage's "Bucket name requirements" and "Object name requirements".
+Pure. It holds in buckets with uniform bucket-level access. Sources: Google's IAM documentation,
+"Create downscoped short-lived credentials", and the reference of the Security Token Service,
+"Options"; CEL's language definition for strings; Cloud Storage's requirements for names.
 """
 
 from __future__ import annotations
@@ -53,6 +53,12 @@ def boundary(grants: Sequence[Grant]) -> Boundary:
             hint="Give the tool fewer grants",
         )
     return {"accessBoundary": {"accessBoundaryRules": rules}}
+
+
+def whole_buckets(limits: Boundary) -> bool:
+    """Say whether a rule is of a whole bucket, so also of what is done to the bucket itself."""
+    rules = limits["accessBoundary"]["accessBoundaryRules"]
+    return any("availabilityCondition" not in rule for rule in rules)
 
 
 def as_json(value: Boundary) -> str:

@@ -18,6 +18,7 @@ from agentauth_cli.errors import ProviderAnswerError
 from agentauth_cli.outbound import gcp_refusal
 from agentauth_cli.outbound.attempts import standing
 from agentauth_cli.outbound.gcp_boundary import as_json
+from agentauth_cli.outbound.gcp_scopes import IAM_SCOPE
 from agentauth_cli.secret import Secret
 from agentauth_cli.strict_json import parse_object
 from agentauth_cli.transport import send
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
 
 STS = "https://sts.googleapis.com"
 IAM = "https://iamcredentials.googleapis.com"
-CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
-IAM_SCOPE = "https://www.googleapis.com/auth/iam"
-"""All that a token needs which only mints another one."""
 
+FORM = {"content-type": "application/x-www-form-urlencoded"}
 EXCHANGE = "the token exchange"
 IMPERSONATION = "generateAccessToken"
 NARROWING = "the exchange for a narrowed token"
@@ -142,8 +141,7 @@ def impersonated(
     if not isinstance(end, str) or not _TIME.fullmatch(end):
         raise ProviderAnswerError("Google answered with no usable expireTime")
     try:
-        # Nanoseconds are cut off: Python has none.
-        ends = datetime.fromisoformat(re.sub(r"(\.[0-9]{6})[0-9]*", r"\1", end))
+        ends = datetime.fromisoformat(end)  # which cuts nanoseconds off
     except ValueError:
         raise ProviderAnswerError("Google answered with no usable expireTime") from None
     return _value(answer, "accessToken"), ends
@@ -170,9 +168,6 @@ def _exchanged(google: Google, what: str, form: Mapping[str, str], token: Secret
     if answer.get("issued_token_type") != f"{_TYPE}access_token":
         raise ProviderAnswerError(f"the answer to {what} is no access token")
     return answer
-
-
-FORM = {"content-type": "application/x-www-form-urlencoded"}
 
 
 def issued(answer: Mapping[str, Any], what: str) -> tuple[Secret, int]:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from agentauth_cli.errors import SourceCredentialError
 from agentauth_cli.outbound import gcp_call
+from agentauth_cli.outbound.gcp_scopes import IAM_SCOPE
 from agentauth_cli.transport import send
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def machine_token(google: Google) -> Secret:
     """
     named = os.environ.get(WHERE, ADDRESS)
     host = ADDRESS if named in _NAMES else named
-    query = urlencode({"scopes": gcp_call.IAM_SCOPE})
+    query = urlencode({"scopes": IAM_SCOPE})
     answer = send(
         "GET",
         f"http://{host}{_TOKEN}?{query}",

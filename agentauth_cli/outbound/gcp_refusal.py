@@ -26,8 +26,8 @@ _HINTS = {
         "See that the attribute condition of the workload identity provider holds for this token"
     ),
     "PERMISSION_DENIED": (
-        "Give whom the source stands for roles/iam.serviceAccountTokenCreator on that service "
-        "account; with web_identity the pool's principal also roles/iam.workloadIdentityUser"
+        "See that the service account is there, and give who asks roles/iam."
+        "serviceAccountTokenCreator on it (with web_identity: the pool's principal)"
     ),
     "NOT_FOUND": "See that the service account is there: service_account_template, and `project`",
 }

@@ -22,6 +22,7 @@ from agentauth_cli.errors import RecursionRefusedError, SourceCredentialError
 from agentauth_cli.outbound import gcp_call
 from agentauth_cli.outbound.gcp_machine import machine_token, on_machine
 from agentauth_cli.outbound.gcp_pool import subject_token
+from agentauth_cli.outbound.gcp_scopes import IAM_SCOPE
 from agentauth_cli.secret import Secret, told
 from agentauth_cli.strict_json import parse_object
 
@@ -142,7 +143,7 @@ def _minted(adc: Adc, google: Google, clock: Clock) -> Secret:
     found = _ACCOUNT.fullmatch(adc.text("service_account_impersonation_url"))
     if found is None:
         raise SourceCredentialError("its service_account_impersonation_url is none of Google's")
-    body = gcp_call.impersonation_body([gcp_call.IAM_SCOPE], SECONDS)
+    body = gcp_call.impersonation_body([IAM_SCOPE], SECONDS)
     if delegates := adc.said.get("delegates"):
         body["delegates"] = delegates
     return gcp_call.impersonated(google, found[1], body, token, "agentauth")[0]
@@ -167,8 +168,8 @@ def _of_key(adc: Adc, google: Google, clock: Clock) -> Secret:
     now = int(clock().timestamp())
     claims = {
         "iss": adc.text("client_email"),
-        "aud": TOKEN_URI,
-        "scope": gcp_call.IAM_SCOPE,
+        "aud": _endpoint(adc),  # so that nobody but who is asked can use it
+        "scope": IAM_SCOPE,
         "iat": now,
         "exp": now + SECONDS,
     }
@@ -183,10 +184,15 @@ def _of_key(adc: Adc, google: Google, clock: Clock) -> Secret:
 
 
 def _granted(adc: Adc, google: Google, form: Mapping[str, str], *secrets: Secret) -> Secret:
-    url = adc.text("token_uri") if "token_uri" in adc.said else TOKEN_URI
     what = f"the token for {adc.kind}"
-    answer = google.asked(what, url, gcp_call.FORM, urlencode(form).encode("ascii"), *secrets)
+    answer = google.asked(
+        what, _endpoint(adc), gcp_call.FORM, urlencode(form).encode("ascii"), *secrets
+    )
     return gcp_call.issued(answer, what)[0]
+
+
+def _endpoint(adc: Adc) -> str:
+    return adc.text("token_uri") if "token_uri" in adc.said else TOKEN_URI
 
 
 def _of_pool(adc: Adc, google: Google, _clock: Clock) -> Secret:

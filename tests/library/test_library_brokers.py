@@ -8,6 +8,7 @@ import pytest
 
 from agentauth_cli import (
     AWSCredentialBroker,
+    GCPCredentialBroker,
     OpenAICredentialBroker,
     Principal,
     ProviderType,
@@ -100,6 +101,44 @@ def test_a_configuration_that_does_not_load(folder: Path) -> None:
     write(folder, "version = 2")
     with pytest.raises(ConfigError):
         AWSCredentialBroker(account_id="111111111111")
+
+
+@pytest.mark.parametrize(
+    ("given", "account"),
+    [
+        ({}, "gcs-read@acme-prod.iam.gserviceaccount.com"),
+        ({"project": "acme-dev"}, "dev-gcs-read@acme-dev.iam.gserviceaccount.com"),
+        ({"project": "acme-new"}, "gcs-read@acme-new.iam.gserviceaccount.com"),
+    ],
+)
+def test_what_googles_broker_is_not_given_is_configured(
+    folder: Path, given: dict[str, str], account: str
+) -> None:
+    """That of the environment with this project, else of the default one."""
+    google = """
+[environments.dev.gcp]
+project = "acme-dev"
+service_account_template = "dev-{{tool_id}}@{{project}}.iam.gserviceaccount.com"
+
+[environments.prod.gcp]
+project = "acme-prod"
+service_account_template = "{{tool_id}}@{{project}}.iam.gserviceaccount.com"
+"""
+    write(folder, (CONFIG + google).format(default="prod"))
+    role = "inRole:roles/storage.objectViewer"
+    request = ToolRequest("gcs_read", ProviderType.GCP, role, "gs://acme-data/*")
+    shown = GCPCredentialBroker(**given).preview(WHO, request)
+    assert shown.parameters["name"] == f"projects/-/serviceAccounts/{account}"
+
+
+def test_googles_broker_without_any_configuration(folder: Path) -> None:
+    """What it is given has to be enough; Google in none of the environments gives nothing."""
+    given = {"project": "acme-dev", "service_account_template": "{tool_id}@x"}
+    for text in (None, CONFIG.format(default="dev")):
+        if text is not None:
+            write(folder, text)
+        with pytest.raises(ConfigError, match="'gcs-read@x' is no service account's"):
+            GCPCredentialBroker(**given).preview(WHO, ToolRequest("gcs_read", ProviderType.GCP))
 
 
 def test_a_project() -> None:

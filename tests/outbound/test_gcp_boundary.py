@@ -294,3 +294,13 @@ def test_the_reason_says_who_and_which_lease() -> None:
         "agentauth principal=okta/zo%C3%AB%20smith@acme.dev actor=okta/bot tool=gcs_read lease=L1"
     )
     assert reason(Principal("os/a", "a"), request()) == "agentauth principal=os/a tool=gcs_read"
+
+
+def test_a_long_reason_ends_with_a_hash() -> None:
+    """A header has its bounds, and two principals stay two."""
+    one, other = (
+        reason(Principal(f"okta/{'ü' * 300}{end}", "x"), request()).split()[1] for end in "ab"
+    )
+    assert one != other
+    assert re.fullmatch(r"principal=okta/[C3%B]+-[0-9a-f]{8}", one)
+    assert len(one) == len("principal=") + 256

@@ -193,6 +193,17 @@ def test_the_preview_is_what_is_sent() -> None:
     assert any("revoked" in one for one in shown.unenforced)
 
 
+def test_the_preview_says_what_google_does_not_hold() -> None:
+    """Of a whole bucket also the bucket itself; of a prefix no more than of any token."""
+    mint = broker("http://127.0.0.1:1")
+    usual = mint.preview(ALICE, READ).unenforced
+    assert mint.preview(ALICE, request(resource="gs://acme-data/*")).unenforced == (
+        "objects alone: in a whole bucket the roles also hold for the bucket itself",
+        *usual,
+    )
+    assert any("Google logs principal and lease" in one for one in usual)
+
+
 def test_what_comes_back_is_a_token_and_its_project() -> None:
     """`access_token` and `project`, until the end that Google says."""
     with Faulty(good()) as server:
@@ -220,11 +231,54 @@ def test_a_time_may_have_fractions() -> None:
 
 
 def test_scopes_are_the_tools() -> None:
-    """`oauth_scopes` take the place of cloud-platform."""
-    scope = "https://www.googleapis.com/auth/devstorage.read_only"
-    with Faulty(good()) as server:
-        broker(server.url).vend_credential(ALICE, request(oauth_scopes=(scope,)))
+    """`oauth_scopes` take the place of cloud-platform where scopes alone narrow."""
+    scope = "https://www.googleapis.com/auth/pubsub"
+    wide = request(resource="//pubsub.googleapis.com/x", unnarrowed=True, oauth_scopes=(scope,))
+    with Faulty([exchanged(), minted()]) as server:
+        made = broker(server.url).vend_credential(ALICE, wide)
         assert json.loads(server.requests[1].body)["scope"] == [scope]
+    assert made.narrowed == scope
+
+
+AUTH = "https://www.googleapis.com/auth/"
+READ_ONLY, READ_WRITE = f"{AUTH}devstorage.read_only", f"{AUTH}devstorage.read_write"
+ROLE = "inRole:roles/storage."
+
+
+@pytest.mark.parametrize(
+    ("scopes", "roles"),
+    [
+        ((READ_ONLY,), ("objectViewer",)),
+        ((READ_WRITE,), ("objectViewer", "objectUser")),
+        ((f"{AUTH}cloud-platform", READ_ONLY), ("objectAdmin",)),
+        ((), ("objectAdmin",)),
+    ],
+)
+def test_a_boundary_takes_a_token_of_cloud_platform(
+    scopes: tuple[str, ...], roles: tuple[str, ...]
+) -> None:
+    """Google narrows no other; the roles are what holds, so they have to lie within the scopes."""
+    grants = (Grant((), tuple(ROLE + one for one in roles), "gs://acme-data/x"),)
+    with Faulty(good()) as server:
+        wanted = request(grants=grants, oauth_scopes=scopes)
+        broker(server.url).vend_credential(ALICE, wanted)
+        assert json.loads(server.requests[1].body)["scope"] == [f"{AUTH}cloud-platform"]
+
+
+@pytest.mark.parametrize(
+    ("scopes", "role"),
+    [
+        ((READ_ONLY,), f"{ROLE}objectCreator"),
+        ((READ_WRITE,), f"{ROLE}objectAdmin"),
+        ((READ_ONLY,), "inRole:projects/acme-dev/roles/own"),
+        ((f"{AUTH}pubsub",), f"{ROLE}objectViewer"),
+    ],
+)
+def test_scopes_that_would_be_passed_over_are_refused(scopes: tuple[str, ...], role: str) -> None:
+    """A role that may do more than the scopes is an error before any call."""
+    grants = (Grant((), (role,), "gs://acme-data/x"),)
+    with pytest.raises(ConfigError, match="may do more than the tool's `oauth_scopes`"):
+        broker("http://127.0.0.1:1").preview(ALICE, request(grants=grants, oauth_scopes=scopes))
 
 
 def test_outside_cloud_storage_scopes_alone_narrow() -> None:

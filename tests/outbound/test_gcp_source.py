@@ -20,7 +20,7 @@ from agentauth_cli.errors import (
     UnsafeFileError,
 )
 from agentauth_cli.outbound.gcp_machine import on_machine
-from agentauth_cli.outbound.gcp_source import TOKEN_URI, check_source
+from agentauth_cli.outbound.gcp_source import check_source
 from support.faulty import Faulty, answer, html
 from support.gcp import (
     ALICE,
@@ -183,21 +183,22 @@ def test_gclouds_own_file_is_found(tmp_path: Path) -> None:
 
 
 def test_a_key_of_a_service_account_signs(files: Files) -> None:
-    """A JWT for Google's token endpoint (RFC 7523), signed with the key, for minting alone."""
+    """A JWT for the token endpoint that it goes to (RFC 7523), for minting alone."""
     with Faulty([given(), *rest()]) as server:
         files.named(key(server.url))
         ambient(server.url).vend_credential(ALICE, READ)
         form = parse_qs(server.requests[0].body.decode())
+        endpoint = f"{server.url}/token"
     assert form["grant_type"] == ["urn:ietf:params:oauth:grant-type:jwt-bearer"]
     (assertion,) = form["assertion"]
     public = jwt.PyJWK(signer("RS256").jwk()).key
     claims = jwt.decode(
-        assertion, public, ["RS256"], audience=TOKEN_URI, options={"verify_iat": False}
+        assertion, public, ["RS256"], audience=endpoint, options={"verify_iat": False}
     )
     now = int(NOW.timestamp())
     assert claims == {
         "iss": FIRST,
-        "aud": TOKEN_URI,
+        "aud": endpoint,
         "scope": "https://www.googleapis.com/auth/iam",
         "iat": now,
         "exp": now + 300,
@@ -402,7 +403,7 @@ LEADS = {
     "nothing": answer(b""),
     "no text": answer(b"\xff"),
     "a page": html(),
-    "a refusal": answer(b"", 403),
+    "a refusal": answer(b"looks-like-a-token", 403),
     "two lines": answer(b"one\ntwo"),
 }
 
