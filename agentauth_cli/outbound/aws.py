@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.model import NOT_ALONE, Preview, ProviderCredential, ProviderType, Revocation
 from agentauth_cli.outbound import aws_key, aws_web
+from agentauth_cli.outbound.attempts import jittered
 from agentauth_cli.outbound.aws_call import REGION, Call, Sts, regional
-from agentauth_cli.outbound.aws_query import jittered
 from agentauth_cli.outbound.aws_session import (
     LONGEST,
     SHORTEST,

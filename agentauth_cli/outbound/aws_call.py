@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from agentauth_cli.outbound.aws_session import Role
 
-ATTEMPTS = 3
 REGION = "us-east-1"
 """Where no region is configured."""
 

@@ -5,9 +5,7 @@ Source: the STS API reference, "Common errors", AssumeRole and AssumeRoleWithWeb
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from urllib.parse import urlencode
 
 from agentauth_cli.errors import ProviderAnswerError
 from agentauth_cli.outbound import aws_xml
-from agentauth_cli.outbound.aws_call import ATTEMPTS
+from agentauth_cli.outbound.attempts import standing
 from agentauth_cli.secret import told
 from agentauth_cli.transport import Deadline, send
 
@@ -59,11 +57,6 @@ class Refusal:
         return f"{self.code or 'no code'}: {self.why} (request id {self.request_id or 'none'})"
 
 
-def jittered(most: float) -> None:
-    """Wait for some part of these seconds, another one each time."""
-    time.sleep(random.uniform(0, most))  # noqa: S311 - spreads attempts, keeps no secret
-
-
 def unsigned(_url: str, headers: Mapping[str, str], _body: bytes) -> Mapping[str, str]:
     """Return the headers as they are."""
     return headers
@@ -87,24 +80,16 @@ class Query:
         What passes by itself is tried three times in all, within one deadline; how long to wait is
         never the provider's word. Raises ProviderError.
         """
-        response = self._last(fields)
+        deadline = Deadline(self.sts.seconds)
+        response = standing(
+            lambda: self._sent(fields, deadline),
+            lambda answer: answer.status != _OK and self._refusal(answer).passes,
+            deadline,
+            self.pause,
+        )
         if response.status != _OK:
             return self._refusal(response)
         return _result(response.body, fields["Action"])
-
-    def _last(self, fields: Mapping[str, str]) -> Response:
-        """Return the answer that stands: the first that is no passing fault, or the last one."""
-        deadline = Deadline(self.sts.seconds)
-        response = self._sent(fields, deadline)
-        for attempt in range(ATTEMPTS - 1):
-            most = 2.0**attempt
-            if response.status == _OK or not self._refusal(response).passes:
-                break
-            if most >= deadline.remaining():
-                break
-            self.pause(most)
-            response = self._sent(fields, deadline)
-        return response
 
     def _sent(self, fields: Mapping[str, str], deadline: Deadline) -> Response:
         body = urlencode(fields).encode("ascii")

@@ -23,7 +23,7 @@ from agentauth_cli.errors import (
     UsageError,
 )
 from agentauth_cli.model import Principal, ProviderType, ToolRequest
-from agentauth_cli.outbound import aws_query
+from agentauth_cli.outbound import attempts
 from agentauth_cli.outbound.aws import AWSCredentialBroker
 from agentauth_cli.outbound.aws_session import web_session_name
 from agentauth_cli.secret import Secret
@@ -453,9 +453,9 @@ def test_the_attempts_share_one_deadline() -> None:
 def test_the_wait_is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jitter: some part of the seconds, another one each time."""
     waited: list[float] = []
-    monkeypatch.setattr("agentauth_cli.outbound.aws_query.time.sleep", waited.append)
+    monkeypatch.setattr("agentauth_cli.outbound.attempts.time.sleep", waited.append)
     for _ in range(50):
-        aws_query.jittered(2.0)
+        attempts.jittered(2.0)
     assert all(0 <= one <= 2 for one in waited)
     assert len(set(waited)) > 10
 
