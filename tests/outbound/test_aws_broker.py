@@ -73,7 +73,7 @@ def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "MADE-UP-SOURCE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SOURCE_SECRET)
-    monkeypatch.setattr("agentauth_cli.outbound.aws_query.time.sleep", lambda _: None)
+    monkeypatch.setattr("agentauth_cli.outbound.attempts.time.sleep", lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +373,7 @@ def test_a_refusal_has_the_providers_code_and_request_id(
 def test_a_provider_never_sets_how_long_we_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
     """A 503 with Retry-After: 86400 never makes us sleep so long."""
     slept: list[float] = []
-    monkeypatch.setattr("agentauth_cli.outbound.aws_query.time.sleep", slept.append)
+    monkeypatch.setattr("agentauth_cli.outbound.attempts.time.sleep", slept.append)
     said = error("Throttling", "slow", 503, Retry_After="86400", x_amz_retry_after="86400000")
     with Faulty([said]) as server, pytest.raises(ProviderRefusedError):
         broker(server.url).vend_credential(ALICE, PUT)
