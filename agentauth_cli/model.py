@@ -383,7 +383,8 @@ class ProviderCredential:
 
     `credential_id` is a public id of it (for AWS the access key id), `narrowed` says in the
     provider's own words what it was cut down to. `lease` is what its use is recorded by; empty
-    where a broker was called by hand. Raises ValueError where `expires_at` is naive.
+    where a broker was called by hand. `lives_on`: the provider itself lets it live on after
+    `expires_at`, which is then the lease's alone. Raises ValueError where `expires_at` is naive.
     """
 
     provider: ProviderType
@@ -393,6 +394,7 @@ class ProviderCredential:
     credential_id: str = ""
     narrowed: str = ""
     lease: str = ""
+    lives_on: bool = False
 
     def __post_init__(self) -> None:
         if self.expires_at.tzinfo is None:

@@ -59,6 +59,8 @@ def as_json(vended: Vended) -> str:
         "resource": narrowed.resource,
         "obligations": obligations(vended.bounded.decision),
     }
+    if credential.lives_on:
+        found["expires_at_provider"] = None
     if credential.provider is ProviderType.AWS:
         found.update(_process(credential))
     return json.dumps(found) + "\n"

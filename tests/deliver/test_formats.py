@@ -88,6 +88,15 @@ def test_json_is_the_shape_of_the_specification() -> None:
     }
 
 
+def test_what_the_provider_does_not_end_is_said() -> None:
+    """A stored token has no expiry of its own: `"expires_at_provider": null`, and in no other."""
+    vended = _vended()
+    assert "expires_at_provider" not in json.loads(formats.as_json(vended))
+    lasting = replace(vended, credential=replace(vended.credential, lives_on=True))
+    found = json.loads(formats.as_json(lasting))
+    assert (found["expires_at"], found["expires_at_provider"]) == ("2026-11-23T10:15:00Z", None)
+
+
 def test_several_resources_are_a_list() -> None:
     """In output `resource` is a string for one, a list for several."""
     assert json.loads(formats.as_json(_vended(resources=("a", "b", "a"))))["resource"] == ["a", "b"]
