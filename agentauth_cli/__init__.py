@@ -26,7 +26,11 @@ if TYPE_CHECKING:
         TooManyTokensError,
         UsageError,
     )
-    from agentauth_cli.library.brokers import AWSCredentialBroker, GCPCredentialBroker
+    from agentauth_cli.library.brokers import (
+        AWSCredentialBroker,
+        GCPCredentialBroker,
+        HuggingFaceCredentialBroker,
+    )
     from agentauth_cli.library.budgets import BudgetTracker
     from agentauth_cli.library.costs import calculate_cost
     from agentauth_cli.library.door import AgentAuth
@@ -67,7 +71,11 @@ _HOMES = {
         *("QuotaExceededError", "RateLimitExceededError", "StateError", "SwitchedOffError"),
         *("TooManyTokensError", "ToolDisabledError", "UsageError"),
     ),
-    "library.brokers": ("AWSCredentialBroker", "GCPCredentialBroker"),
+    "library.brokers": (
+        "AWSCredentialBroker",
+        "GCPCredentialBroker",
+        "HuggingFaceCredentialBroker",
+    ),
     "library.budgets": ("BudgetTracker",),
     "library.costs": ("calculate_cost",),
     "library.door": ("AgentAuth",),
@@ -103,6 +111,7 @@ __all__ = [
     "FakeBroker",
     "GCPCredentialBroker",
     "Grant",
+    "HuggingFaceCredentialBroker",
     "IdentityVerifier",
     "LimitError",
     "Money",

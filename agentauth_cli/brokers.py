@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from agentauth_cli.errors import UnavailableError
+from agentauth_cli.config.settings import STORED
+from agentauth_cli.errors import UnavailableError, UsageError
+from agentauth_cli.inbound.stored import Slot
 from agentauth_cli.model import ProviderType
 
 if TYPE_CHECKING:
@@ -15,7 +17,12 @@ if TYPE_CHECKING:
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.provider_token import ProviderTokens
+    from agentauth_cli.inbound.stored import StoredSources
     from agentauth_cli.ports import Clock, CredentialBroker
+    from agentauth_cli.secret import Secret
+
+_ENDPOINTS = {ProviderType.OPENAI: "base_url", ProviderType.HUGGINGFACE: "endpoint"}
+"""The key of an environment's provider that says where its stored credential is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +30,14 @@ class Brokers:
     """Makes the broker of a provider in an environment.
 
     `folder` is that of the configuration; `tokens` returns where an environment's provider gets its
-    tokens, None where it needs none.
+    tokens, None where it needs none; `sources` are those that lie in the keyring.
     """
 
     settings: Settings
     folder: Path
     clock: Clock
     tokens: Callable[[str, str], ProviderTokens | None]
+    sources: StoredSources
 
     def broker(self, provider: ProviderType, environment: str) -> CredentialBroker:
         """Return it. Raises ConfigError where the environment has nothing of that provider."""
@@ -41,7 +49,23 @@ class Brokers:
             from agentauth_cli.outbound.gcp import GCPCredentialBroker
 
             return GCPCredentialBroker(**self.gcp(environment))
+        if provider is ProviderType.HUGGINGFACE:
+            from agentauth_cli.outbound.huggingface import HuggingFaceCredentialBroker
+
+            return HuggingFaceCredentialBroker(**self.huggingface(environment))
         raise UnavailableError(f"the provider {provider}")
+
+    def arguments(self, provider: ProviderType, environment: str) -> dict[str, Any]:
+        """Return what the configuration says to the broker of a provider in an environment.
+
+        Raises ConfigError where the environment has nothing of that provider.
+        """
+        told = {
+            ProviderType.AWS: self.aws,
+            ProviderType.GCP: self.gcp,
+            ProviderType.HUGGINGFACE: self.huggingface,
+        }
+        return told[provider](environment)
 
     def aws(self, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the AWS broker of an environment."""
@@ -81,3 +105,45 @@ class Brokers:
             "iam_credentials_endpoint": gcp["iam_credentials_endpoint"],
             "clock": self.clock,
         }
+
+    def huggingface(self, environment: str) -> dict[str, Any]:
+        """Return what the configuration says to the Hugging Face broker of an environment."""
+        from agentauth_cli.outbound.huggingface import AUDIENCE
+
+        provider = ProviderType.HUGGINGFACE
+        hub = self.settings.provider(provider, environment, "the broker")
+        audience = hub["audience"] or AUDIENCE
+        tokens = self.tokens(environment, provider)
+        return {
+            "namespace": hub["namespace"],
+            "source": hub["source"],
+            "token": partial(tokens.token_for, audience=audience) if tokens else None,
+            "stored": partial(self.stored, environment, provider),
+            "audience": audience,
+            "endpoint": hub["endpoint"],
+            "clock": self.clock,
+        }
+
+    def slot(self, environment: str, provider: str) -> Slot:
+        """Return where the keyring has the source credential of an environment's provider.
+
+        Raises ConfigError where the environment has nothing of that provider, and UsageError where
+        its `source` is none that is stored.
+        """
+        found = self.settings.provider(provider, environment, "a stored source")
+        if found["source"] not in STORED:
+            raise UsageError(
+                f"environments.{environment}.{provider} has source {found['source']!r}",
+                hint=f"One that is stored is {' or '.join(sorted(STORED))}",
+            )
+        endpoint = _ENDPOINTS[ProviderType(provider)]
+        origins = {"config": str(self.folder), endpoint: found[endpoint]}
+        return Slot(provider, environment, origins)
+
+    def stored(self, environment: str, provider: str) -> Secret:
+        """Return the source credential that the keyring holds for an environment's provider.
+
+        Raises SourceCredentialError where it cannot be had, OriginError where it was stored for
+        another configuration.
+        """
+        return self.sources.get(self.slot(environment, provider))

@@ -27,6 +27,7 @@ from agentauth_cli.inbound.keyring import Keyring
 from agentauth_cli.inbound.logins import Logins
 from agentauth_cli.inbound.provider_token import ProviderTokens
 from agentauth_cli.inbound.session import Sessions
+from agentauth_cli.inbound.stored import StoredSources
 from agentauth_cli.inbound.verifier import Verifier
 from agentauth_cli.ledger import note, opening, process
 from agentauth_cli.ledger.memory import MemoryLedger
@@ -155,7 +156,17 @@ class Wiring:
     @cached_property
     def sessions(self) -> Sessions:
         """Where logins are kept."""
-        return Sessions(self.places.state, Keyring(self.places.state))
+        return Sessions(self.places.state, self.keyring)
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keyring of the system; it is touched only where something is stored."""
+        return Keyring(self.places.state)
+
+    @cached_property
+    def sources(self) -> StoredSources:
+        """The source credentials that lie in the keyring."""
+        return StoredSources(self.keyring)
 
     @cached_property
     def logins(self) -> Logins:
@@ -267,7 +278,7 @@ class Wiring:
     @cached_property
     def made(self) -> Brokers:
         """What makes the brokers that the configuration asks for."""
-        return Brokers(self.settings, self.places.config, self.clock, self.tokens)
+        return Brokers(self.settings, self.places.config, self.clock, self.tokens, self.sources)
 
     def tokens(self, environment: str, provider: str) -> ProviderTokens | None:
         """Return where an environment's provider gets its tokens; None where it needs none."""

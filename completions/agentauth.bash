@@ -6,11 +6,11 @@ _agentauth() {
         [[ $word == -* ]] && continue
         case "$path" in
             "") path=$word ;;
-            "budget"|"lease"|"audit"|"apikey"|"policy"|"configure"|"bootstrap"|"ledger") path="$path $word" ;;
+            "budget"|"lease"|"audit"|"apikey"|"source"|"policy"|"configure"|"bootstrap"|"ledger") path="$path $word" ;;
         esac
     done
     case "$path" in
-        "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey policy configure bootstrap ledger --debug --no-color --version --help" ;;
+        "") words="version init login logout whoami vend exec check explain status doctor demo disable enable budget lease audit apikey source policy configure bootstrap ledger --debug --no-color --version --help" ;;
         "version") words="--help" ;;
         "init") words="--tool --resource --account --region --source --env --example --json --help" ;;
         "login") words="--issuer --device --token-stdin --api-key-stdin --identity --json --help" ;;
@@ -40,6 +40,10 @@ _agentauth() {
         "apikey create") words="--kind --group --expires --store --json --help" ;;
         "apikey list") words="--json --help" ;;
         "apikey revoke") words="--reason --json --help" ;;
+        "source") words="add list remove --help" ;;
+        "source add") words="--env --json --help" ;;
+        "source list") words="--json --help" ;;
+        "source remove") words="--env --json --help" ;;
         "policy") words="lint test fmt schema --help" ;;
         "policy lint") words="--json --help" ;;
         "policy test") words="--coverage --junit --json --help" ;;

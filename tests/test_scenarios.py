@@ -18,7 +18,9 @@ A line is a command, `#` begins a comment, quotes are those of a shell::
 
 Files of the scenario stand behind lines ``-- name --``. Each runs in a folder of its own, $WORK;
 $USER is the OS account's name, $STS a loopback STS that answers good credentials, $TOKEN a JWT for
-the audience sts.amazonaws.com that lives for an hour.
+the audience sts.amazonaws.com that lives for an hour. $HUB is a Hugging Face Hub that has a private
+model acme/private-llm, $PROOF a JWT that its publisher trusts, $FINE a stored token that reads just
+that model, $CLASSIC one that reads everything.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ from agentauth_cli.cli import screen
 from agentauth_cli.cli.run import run
 from support import keyrings
 from support.faulty import Faulty
+from support.hub import Hub
+from support.hub_publishers import AUDIENCE, Publisher
+from support.hub_tokens import READ, Scope
 from support.issuer import signer
 from support.sts import credential
 
@@ -79,10 +84,27 @@ def sts() -> Iterator[str]:
         yield server.url
 
 
+@pytest.fixture(scope="module")
+def hub() -> Iterator[dict[str, str]]:
+    """Run a Hub as long as the scenarios last; return the names of what it has."""
+    publisher = Publisher("acme/private-llm", "https://idp.acme.test")
+    with Hub(publisher, keys={publisher.issuer: [signer("ES256").jwk()]}) as server:
+        server.silo.put("model", "acme/private-llm", {"config.json": b"{}"})
+        yield {
+            "HUB": server.url,
+            "PROOF": signer("ES256").token(
+                {"iss": publisher.issuer, "sub": "ci", "aud": AUDIENCE, "exp": 4_000_000_000}
+            ),
+            "FINE": server.fine_grained(Scope("model", "acme/private-llm", (READ,))),
+            "CLASSIC": server.classic(),
+        }
+
+
 @pytest.fixture
 def stage(
     tmp_path: Path,
     sts: str,
+    hub: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Stage:
@@ -107,7 +129,7 @@ def stage(
     user = pwd.getpwuid(os.getuid()).pw_name
     ends = int(datetime.now(UTC).timestamp()) + 3600
     token = signer("ES256").token({"sub": user, "aud": "sts.amazonaws.com", "exp": ends})
-    names = {"WORK": str(tmp_path), "USER": user, "STS": sts, "TOKEN": token}
+    names = {"WORK": str(tmp_path), "USER": user, "STS": sts, "TOKEN": token, **hub}
     return Stage(tmp_path, names, monkeypatch, capfd)
 
 
@@ -186,6 +208,7 @@ class Stage:
         assert "Traceback" not in self.err, told
         assert "made-up-secret" not in self.err, told
         assert self.names["TOKEN"] not in self.out + self.err, told
+        assert self.names["FINE"] not in self.err, told
 
     def shown(self, text: str, pattern: str, *, wanted: str) -> None:
         """Look for a pattern in what was printed."""

@@ -37,6 +37,7 @@ MODULES = {
     "lease": "lease",
     "audit": "audit",
     "apikey": "apikey",
+    "source": "source",
     "policy": "policy",
     "configure": "configure",
     "bootstrap": "bootstrap",

@@ -14,6 +14,7 @@ from agentauth_cli.cli import screen
 from agentauth_cli.cli.options import Json
 from agentauth_cli.cli.preview import asks_round, goes_round
 from agentauth_cli.config import schemas
+from agentauth_cli.config.settings import STORED
 from agentauth_cli.errors import AgentAuthError
 from agentauth_cli.inbound.jwt import opened
 from agentauth_cli.inbound.source import token_of
@@ -130,6 +131,9 @@ def _provider(
     wiring: Wiring, environment: str, provider: str, entry: Mapping[str, Any]
 ) -> Iterator[Finding]:
     about = f"environments.{environment}.{provider}"
+    if entry["source"] in STORED:
+        why = "every program of this account can read it in the keyring, and use it by itself"
+        yield Finding("warning", "bypass", f"{about}.source {entry['source']}: {why}")
     tokens = wiring.tokens(environment, provider)
     if tokens is not None:
         audience = entry["audience"] or _audience(provider, entry)

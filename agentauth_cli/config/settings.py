@@ -13,6 +13,7 @@ from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound import gcp_account
 from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
+from agentauth_cli.outbound.hub_place import LIFE
 from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
 from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean, nearest_of
@@ -23,14 +24,11 @@ if TYPE_CHECKING:
 
 NAME = "config.toml"
 DURATION = 900
-MINTABLE = {
-    ProviderType.AWS: (SHORTEST, LONGEST),
-    ProviderType.GCP: (gcp_account.SHORTEST, gcp_account.LONGEST),
-}
-"""The shortest and longest life, in seconds, that a provider can mint."""
-
 KEYLESS = frozenset({"web_identity", "oidc"})
 """The sources of an environment's provider that need a token for the provider's audience."""
+
+STORED = frozenset({"admin_key", "stored_token"})
+"""The sources that lie in the keyring, which every program of the account can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class Settings:
     def needs_later(self, tool: Tool) -> None:
         """Raise UnavailableError naming what this tool needs that this version does not have."""
         missing = list(self.later)
-        if tool.provider is not ProviderType.AWS:
+        if tool.provider is ProviderType.OPENAI:
             missing.append(f"the provider {tool.provider}")
         if _merged(self.tools[tool.name], tool.environment)["policy_arns"]:
             missing.append(f"tools.{tool.name}.policy_arns")
@@ -174,14 +172,17 @@ def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
         yield from issuers.conflicts(("inbound", "issuers", name), entry)
     for name, providers in data["environments"].items():
         for provider, entry in providers.items():
-            yield from _token_conflicts(("environments", name, provider), entry or {})
+            yield from _source_conflicts(("environments", name, provider), entry or {})
     for name, entry in data["tools"].items():
         yield from _tool_conflicts(data, name, entry)
 
 
-def _token_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
-    """Find what says where a token comes from, and would do nothing."""
-    keyless = entry.get("source") in KEYLESS
+def _source_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
+    """Find what a source cannot be without, and what says where a token comes from for nothing."""
+    keyless, stored = entry.get("source") in KEYLESS, entry.get("source") in STORED
+    if stored and not entry["same_account"]:
+        why = "lies in a keyring that every program of this account can read"
+        yield (*at, "source"), f"{entry['source']} {why}: say `same_account = true` to mean it"
     for key in ("token_file", "reuse_inbound"):
         if entry.get(key) and not keyless:
             yield (*at, key), f"does nothing with source {entry['source']!r}"
@@ -207,8 +208,8 @@ def _tool_conflicts(
             key: (*(here if over and over.get(key) is not None else at), key) for key in merged
         }
         yield from _grant_conflicts(at, merged, where)
-        yield from _duration_conflicts(merged, where)
         provider = providers[entry["provider"]]
+        yield from _duration_conflicts(merged, provider, where)
         if provider is None:
             continue
         if entry["provider"] == ProviderType.AWS and _role(merged, name, provider) is None:
@@ -267,12 +268,23 @@ def _grant_conflicts(
 
 
 def _duration_conflicts(
-    entry: Mapping[str, Any], where: Mapping[str, At]
+    entry: Mapping[str, Any], provider: Mapping[str, Any] | None, where: Mapping[str, At]
 ) -> Iterator[tuple[At, str]]:
-    shortest, longest = MINTABLE.get(entry["provider"], (1, LONGEST))
+    shortest, longest = _mintable(entry["provider"], provider)
     if entry["duration"] and not shortest <= entry["duration"] <= longest:
-        message = f"{entry['provider']} mints {shortest} s to {longest} s"
-        yield where["duration"], message
+        between = f"{shortest} s" if shortest == longest else f"{shortest} s to {longest} s"
+        yield where["duration"], f"{entry['provider']} mints {between}"
+
+
+def _mintable(name: str, provider: Mapping[str, Any] | None) -> tuple[int, int]:
+    """Return the shortest and longest life, in seconds, that a provider can mint as configured."""
+    if name == ProviderType.AWS:
+        return SHORTEST, LONGEST
+    if name == ProviderType.GCP:
+        return gcp_account.SHORTEST, gcp_account.LONGEST
+    if name == ProviderType.HUGGINGFACE and provider and provider["source"] in KEYLESS:
+        return LIFE, LIFE
+    return 1, LONGEST
 
 
 def _service(permission: str, provider: str) -> str:
@@ -323,7 +335,7 @@ def _tool(
         environment=environment,
         provider=ProviderType(merged["provider"]),
         grants=_grants(merged),
-        duration=merged["duration"] or DURATION,
+        duration=merged["duration"] or max(DURATION, _mintable(merged["provider"], provider)[0]),
         role=merged["role"],
         service_account=merged["service_account"] or merged["service_account_id"],
         policy_arns=tuple(merged["policy_arns"] or ()),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import NotConfiguredError
 from agentauth_cli.library.door import AgentAuth
 from agentauth_cli.model import ProviderType
-from agentauth_cli.outbound import aws, gcp
+from agentauth_cli.outbound import aws, gcp, huggingface
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ class AWSCredentialBroker(aws.AWSCredentialBroker):
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(**_filled(ProviderType.AWS, "account_id", given))
+        super().__init__(**_filled(given, ProviderType.AWS, "account_id"))
 
 
 class GCPCredentialBroker(gcp.GCPCredentialBroker):
@@ -37,10 +37,20 @@ class GCPCredentialBroker(gcp.GCPCredentialBroker):
     """
 
     def __init__(self, **given: Any) -> None:
-        super().__init__(**_filled(ProviderType.GCP, "project", given))
+        super().__init__(**_filled(given, ProviderType.GCP, "project"))
 
 
-def _filled(provider: ProviderType, key: str, given: Mapping[str, Any]) -> dict[str, Any]:
+class HuggingFaceCredentialBroker(huggingface.HuggingFaceCredentialBroker):
+    """Mints tokens of the Hub; the arguments are those of `agentauth_cli.outbound.huggingface`.
+
+    What is not given is that of the environment with this `namespace`, else of the default one.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**_filled(given, ProviderType.HUGGINGFACE, "namespace"))
+
+
+def _filled(given: Mapping[str, Any], provider: ProviderType, key: str) -> dict[str, Any]:
     """Return what is given, over what is configured. Raises ConfigError for what does not load."""
     try:
         auth = AgentAuth.from_config()
@@ -48,17 +58,15 @@ def _filled(provider: ProviderType, key: str, given: Mapping[str, Any]) -> dict[
         return dict(given)
     with auth.wiring() as wiring:
         environment = _environment(wiring, provider, key, given.get(key))
-        if environment is None:
-            return dict(given)
-        configured = {ProviderType.AWS: wiring.made.aws, ProviderType.GCP: wiring.made.gcp}
-        return {**configured[provider](environment), **given}
+        configured = wiring.made.arguments(provider, environment) if environment else {}
+        return {**configured, **given}
 
 
-def _environment(wiring: Wiring, provider: ProviderType, key: str, value: object) -> str | None:
-    """Return the environment with this value, else the default one; None where it has none."""
+def _environment(wiring: Wiring, provider: ProviderType, key: str, wanted: object) -> str | None:
+    """Return the environment where `key` is this, else the default one; None without provider."""
     known = wiring.settings.environments
     for name, providers in known.items():
-        if provider in providers and providers[provider][key] == value:
+        if provider in providers and providers[provider][key] == wanted:
             return name
     default = wiring.environment(None)
     return default if provider in known[default] else None

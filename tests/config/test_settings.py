@@ -478,7 +478,7 @@ def test_other_providers_are_named() -> None:
     found, _ = settings.load(EXAMPLE.encode(), FOLDER)
     assert found is not None
     for tool in found.every_tool():
-        if tool.provider is not ProviderType.AWS:
+        if tool.provider not in {ProviderType.AWS, ProviderType.HUGGINGFACE}:
             with pytest.raises(UnavailableError, match=f"the provider {tool.provider}"):
                 found.needs_later(tool)
 
@@ -529,3 +529,47 @@ def test_all_errors_are_found_at_once() -> None:
     assert len(problems) == 3
     assert lines[problems[0].line - 1].startswith("default_environment")
     assert lines[problems[2].line - 1].startswith("duration")
+
+
+HUB = {"namespace": "acme"}
+PULL = {
+    "provider": "huggingface",
+    "actions": ["huggingface.repo.read"],
+    "permissions": ["repo.content.read"],
+    "resource": "models/acme/llm",
+}
+
+
+def test_an_exchanged_token_of_hugging_face_lives_for_an_hour() -> None:
+    """Without a duration it is that hour; another is refused, but not of a stored token."""
+    stored = {**HUB, "source": "stored_token", "same_account": True}
+    both = {"environments__dev__huggingface": HUB, "environments__prod__huggingface": stored}
+    found = loaded(**both, tools__pull=PULL)
+    assert found.tool("pull", "dev").duration == 3600
+    assert found.tool("pull", "prod").duration == 900
+    for duration in ("15m", "2h"):
+        assert refused(**both, tools__pull={**PULL, "duration": duration}) == [
+            "tools.pull.duration: huggingface mints 3600 s"
+        ]
+    over = {**PULL, "environments": {"prod": {"duration": "15m"}}}
+    assert loaded(**both, tools__pull=over).tool("pull", "prod").duration == 900
+
+
+@pytest.mark.parametrize(
+    ("provider", "source", "keys"),
+    [
+        ("openai", "admin_key", {"project_id": "p"}),
+        ("huggingface", "stored_token", HUB),
+    ],
+)
+def test_a_source_in_the_keyring_has_to_be_meant(
+    provider: str, source: str, keys: dict[str, str]
+) -> None:
+    """`admin_key` and `stored_token` need `same_account = true` beside them."""
+    at = f"environments__dev__{provider}"
+    entry = {**keys, "source": source}
+    where = f"{source} lies in a keyring that every program of this account can read"
+    why = f"{where}: say `same_account = true` to mean it"
+    assert refused(**{at: entry}) == [f"environments.dev.{provider}.source: {why}"]
+    assert refused(**{at: {**entry, "same_account": False}})
+    loaded(**{at: {**entry, "same_account": True}})

@@ -9,6 +9,7 @@ import pytest
 from agentauth_cli import (
     AWSCredentialBroker,
     GCPCredentialBroker,
+    HuggingFaceCredentialBroker,
     OpenAICredentialBroker,
     Principal,
     ProviderType,
@@ -139,6 +140,38 @@ def test_googles_broker_without_any_configuration(folder: Path) -> None:
             write(folder, text)
         with pytest.raises(ConfigError, match="'gcs-read@x' is no service account's"):
             GCPCredentialBroker(**given).preview(WHO, ToolRequest("gcs_read", ProviderType.GCP))
+
+
+HUB = """
+[environments.test.huggingface]
+namespace = "acme"
+endpoint = "https://hub.example"
+
+[environments.prod.huggingface]
+namespace = "acme-prod"
+source = "stored_token"
+same_account = true
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "namespace", "source", "endpoint"),
+    [
+        ({}, "acme-prod", "stored_token", "https://huggingface.co/api/whoami-v2"),
+        ({"namespace": "acme"}, "acme", "oidc", "https://hub.example/oauth/token"),
+        ({"namespace": "new"}, "new", "stored_token", "https://huggingface.co/api/whoami-v2"),
+    ],
+)
+def test_a_namespace(
+    folder: Path, given: dict[str, str], namespace: str, source: str, endpoint: str
+) -> None:
+    """`HuggingFaceCredentialBroker(namespace=)` is that environment's, else the default one's."""
+    write(folder, CONFIG.format(default="prod") + HUB)
+    broker = HuggingFaceCredentialBroker(**given)
+    provider, resource = ProviderType.HUGGINGFACE, f"models/{namespace}/llm"
+    request = ToolRequest("pull", provider, "repo.content.read", resource, max_duration=3600)
+    shown = broker.preview(WHO, request)
+    assert (broker.namespace, shown.source, shown.endpoint) == (namespace, source, endpoint)
 
 
 def test_a_project() -> None:
