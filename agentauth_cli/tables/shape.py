@@ -166,17 +166,19 @@ class Table:
             return {}
         before = len(found)
         wrong = set()
+        meant = set()
         for name in value.keys() - self.keys.keys():
             found.append(((*at, name), f"unknown key {name!r}{nearest_of(name, self.keys)}"))
+            meant.add(nearest(name, self.keys))
         result = {}
         for name, key in self.keys.items():
             result[name] = key.default
             said = len(found)
             if name in value:
                 result[name] = key.shape.read(value[name], (*at, name), found)
-            elif key.required:
+            elif key.required and name not in meant:  # misspelt is said already
                 found.append((at, f"missing key {name!r}"))
-            if len(found) > said:
+            if len(found) > said or name in meant:
                 wrong.add(name)
         asked = wrong.isdisjoint(self.between) if self.between else len(found) == before
         if self.check and asked:

@@ -80,6 +80,10 @@ def test_values_and_defaults() -> None:
         ("range = [1]", ["f:1:10: range: expected a table, got an integer"]),
         ("[[range]]\nlow = 9\nhigh = 8", ["f:2:1: range.low: above high"]),
         ("[[range]]\nhigh = 8", ["f:1:1: range: missing key 'low'"]),
+        (
+            "[[range]]\nloww = 1",  # and not that `low` is missing
+            ["f:2:1: range.loww: unknown key 'loww': did you mean `low`?"],
+        ),
         ("by = {}", ["f:1:1: by: an empty table: leave the key out"]),
         ("by = 1", ["f:1:1: by: expected a table, got an integer"]),
         ("[by.x]\nlow = 1", ["f:1:1: by.x: expected a duration such as"]),
