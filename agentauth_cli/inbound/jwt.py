@@ -39,6 +39,7 @@ MAX_TOKEN = 16 * 1024
 
 _PARTS = 3
 _TYPES = frozenset({"jwt", "at+jwt"})
+_ALONE = "Present the JWT as the issuer gave it, with nothing around it"
 
 
 Keys = Callable[[Issuer, str | None], "Sequence[Key]"]
@@ -75,7 +76,9 @@ def _parts(text: str) -> tuple[Mapping[str, Any], Mapping[str, Any], bytes]:
     parts = text.split(".")
     if len(parts) != _PARTS:
         raise AuthenticationError(
-            "the token is not a signed JWT: it has not exactly three parts", reason="token_form"
+            "the token is not a signed JWT: it has not exactly three parts",
+            reason="token_form",
+            hint=_ALONE,
         )
     header, payload, signature = parts
     return _read(header, "header"), _read(payload, "payload"), _decoded(signature)
@@ -94,7 +97,9 @@ def _decoded(part: str) -> bytes:
     try:
         return decode_base64url(part)
     except ValueError as error:
-        raise AuthenticationError(f"the token {error}", reason="token_encoding") from None
+        raise AuthenticationError(
+            f"the token {error}", reason="token_encoding", hint=_ALONE
+        ) from None
 
 
 def _object(content: bytes, part: str) -> dict[str, Any]:

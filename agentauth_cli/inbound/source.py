@@ -197,10 +197,11 @@ def _token(environ: Mapping[str, str], verifier: Verifier) -> Source | None:
         )
     if value is not None:
         token = Secret(value)
-        return Source("AGENTAUTH_TOKEN", lambda: verifier.token(token), lambda: token)
+        return _variable("AGENTAUTH_TOKEN", value, lambda: verifier.token(token), lambda: token)
     if path is not None:
-        return Source(
+        return _variable(
             "AGENTAUTH_TOKEN_FILE",
+            path,
             lambda: verifier.token(token_of(path)),
             lambda: token_of(path),
         )
@@ -212,7 +213,27 @@ def _api_key(environ: Mapping[str, str], verifier: Verifier) -> Source | None:
     if value is None:
         return None
     key = Secret(value)
-    return Source("AGENTAUTH_API_KEY", lambda: verifier.api_key(key))
+    return _variable("AGENTAUTH_API_KEY", value, lambda: verifier.api_key(key))
+
+
+def _variable(
+    name: str,
+    value: str,
+    proof: Callable[[], Principal],
+    token: Callable[[], Secret | None] = _no_token,
+) -> Source:
+    """Return a variable as a source. A refusal names it: people forget what they have set."""
+
+    def judged() -> Principal:
+        try:
+            return proof()
+        except AuthenticationError as error:
+            why, hint = f"{name}: {error.message}", error.hint
+            if not value:
+                why, hint = f"{name} is set but empty", "Unset it, or give it a value"
+            raise AuthenticationError(why, reason=error.reason, hint=hint) from None
+
+    return Source(name, judged, token)
 
 
 def token_of(name: str) -> Secret:
