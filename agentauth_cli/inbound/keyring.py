@@ -95,7 +95,7 @@ def _told(error: Exception) -> KeyringError:
         return KeyringError("the library `keyring` cannot be loaded", hint="Install agentauth anew")
     match error:
         case KeyringLocked():
-            return KeyringError("the keyring is locked")
+            return KeyringError("the keyring is locked", hint=f"Unlock it. {KeyringError.advice}")
         case NoKeyringError():
             return KeyringError("there is no keyring on this system")
         case InitError():

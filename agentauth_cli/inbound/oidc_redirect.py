@@ -84,7 +84,8 @@ class Redirect:
         raise AuthenticationError(
             f"no answer came from the browser within {seconds:.0f} s",
             reason="login_timeout",
-            hint="Log in again, or with `agentauth login --device`",
+            hint="Where it shows an error of the issuer, check `client_id`, and that"
+            f" http://127.0.0.1{PATH} is registered for any port; or `agentauth login --device`",
         )
 
     def _accept(self) -> None:

@@ -146,6 +146,7 @@ def test_nobody_comes() -> None:
     with Redirect() as redirect, pytest.raises(AuthenticationError) as caught:
         redirect.wait(0.05)
     assert caught.value.reason == "login_timeout"
+    assert "http://127.0.0.1/callback is registered for any port" in caught.value.hint
     assert "--device" in caught.value.hint
 
 
