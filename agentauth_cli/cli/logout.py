@@ -43,6 +43,8 @@ def declare(app: typer.Typer) -> None:
         name = named(wiring, identity)
         if name not in stored and (identity is not None or name != DEFAULT):
             raise session.unknown(f"no identity {name} is stored", stored)
+        if stored and name not in stored:
+            screen.say(f"no identity {name} is stored. Stored: {', '.join(sorted(stored))}")
         log_out(wiring, {one: who for one, who in stored.items() if one == name}, as_json=as_json)
 
 
