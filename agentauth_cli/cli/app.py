@@ -92,7 +92,7 @@ def call(given: Sequence[str], front: Sequence[str], core: tuple[int, int]) -> i
     try:
         code = app(given, standalone_mode=False, prog_name=screen.NAME, obj=core)
     except TyperException as failure:
-        _misused(failure.format_message(), as_json="--json" in front)
+        _misused(failure, as_json="--json" in front)
         return UsageError.exit_code
     except OSError as error:
         if _HELP.isdisjoint(front):
@@ -101,9 +101,13 @@ def call(given: Sequence[str], front: Sequence[str], core: tuple[int, int]) -> i
     return code if isinstance(code, int) else 0
 
 
-def _misused(message: str, *, as_json: bool) -> None:
+def _misused(failure: TyperException, *, as_json: bool) -> None:
     """Show what Typer found wrong; a group without a command gets its help."""
+    message = failure.format_message()
     if message.startswith("Usage:") and not as_json:
         screen.say_lines(message)
-    else:
-        screen.error(UsageError(" ".join(message.split()).rstrip(".")), as_json=as_json)
+        return
+    context = getattr(failure, "ctx", None)  # of the command that was misused
+    hint = f"See `{context.command_path} --help`" if context else None
+    error = UsageError(" ".join(message.split()).rstrip("."), hint=hint)
+    screen.error(error, as_json=as_json)

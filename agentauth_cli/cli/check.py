@@ -134,6 +134,8 @@ def work(wiring: Wiring, given: Asked, show: Show) -> None:
         bounded = go(watched.parts, given)
     except (PermissionDeniedError, SwitchedOffError, LimitError) as refusal:
         show.answer(_refused(refusal, watched), watched.basis(given))
+        if refusal.hint == PermissionDeniedError.advice:
+            refusal.hint = ""  # it is this very command
         raise
     except ConfigError:
         _show_unloaded(wiring, show)
