@@ -61,7 +61,8 @@ def work(wiring: Wiring, name: str, environment: str | None, *, as_json: bool) -
     if not any(preset == PLATFORM for _, preset in wiring.settings.inbound.ambient):
         raise ConfigError(
             "no issuer stands for jobs of GitHub Actions",
-            hint=f'[inbound.issuers.github] with `preset = "{PLATFORM}"`, `ambient = true` and '
+            hint=f'Add [inbound.issuers.github] with `preset = "{PLATFORM}"`, '
+            '`audience = "agentauth"`, `ambient = true` and '
             '`require = {repository_owner_id = "…"}`',
         )
     # A string of JSON is one of YAML too.

@@ -64,7 +64,7 @@ def declare(app: typer.Typer) -> None:
     @app.command()
     def doctor(*, as_json: Json = False) -> None:
         """Find what is not in order, and where ways lead past agentauth."""
-        found = list(work(Wiring(say=screen.say)))
+        found = list(dict.fromkeys(work(Wiring(say=screen.say))))  # said once for all environments
         if as_json:
             screen.out_json({"findings": [asdict(one) for one in found]})
         else:

@@ -128,7 +128,8 @@ def run(
     # What a relative entry of PATH finds would be the job's own files.
     program = shutil.which(name, path=environ.get("PATH", os.defpath))
     if program is None or not program.startswith("/"):
-        raise failed(platform, f"there is no `{name}` on PATH", "ambient_program")
+        hint = "Let the job have it, or present a token in AGENTAUTH_TOKEN"
+        raise failed(platform, f"there is no `{name}` on PATH", "ambient_program", hint)
     try:
         process = subprocess.Popen(  # noqa: S603 - the platform's program, and no shell
             [program, *arguments],

@@ -116,6 +116,7 @@ def test_a_program_that_is_not_there(
     error = refusal({"BUILDKITE": "true", "PATH": path})
     assert error.reason == "ambient_program"
     assert "there is no `buildkite-agent` on PATH" in error.message
+    assert error.hint == "Let the job have it, or present a token in AGENTAUTH_TOKEN"
 
 
 def test_a_program_that_cannot_be_run(tmp_path: Path) -> None:
