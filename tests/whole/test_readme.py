@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from agentauth_cli.config import settings
+from agentauth_cli.inbound.ci.gitlab import variable_for
 from agentauth_cli.policy import rules
+from support.action import ACTION, yaml
 from support.cloud import ACCOUNT, ROOT, Cloud
 from support.station import PROGRAM, Station, station
 
@@ -20,6 +23,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.whole
 
+HEAD = """\
+version = 1
+default_environment = "prod"
+tools.put = { provider = "aws", actions = ["aws.s3.put"], permissions = ["s3:PutObject"], \
+resource = "s3://acme-agents/x/*" }
+"""
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
@@ -105,6 +114,25 @@ def test_every_policy_of_the_readme_loads() -> None:
     assert found
     for block in found:
         assert rules.load([("policy.toml", b"version = 1\n" + block.encode())])[1] == []
+
+
+def test_every_configuration_of_the_readme_loads() -> None:
+    """What the README shows of config.toml loads, each issuer beside the environment it shows."""
+    issuers = [block for block in blocks("toml") if "[inbound.issuers" in block]
+    (environment,) = [block for block in blocks("toml") if "[environments" in block]
+    assert len(issuers) == 2
+    text = "\n".join([HEAD, *issuers, environment])
+    assert settings.load(text.encode(), Path())[1] == []
+
+
+def test_the_jobs_of_the_readme_say_what_is_there() -> None:
+    """The action has those inputs; a token of GitLab is called after its audience."""
+    github, gitlab = map(yaml.safe_load, blocks("yaml"))
+    assert github["steps"][0]["with"].keys() <= ACTION["inputs"].keys()
+    tokens = gitlab["deploy"]["id_tokens"]
+    assert len(tokens) == 2
+    for name, token in tokens.items():
+        assert name == variable_for(token["aud"])
 
 
 def test_the_service_of_the_readme_is_the_one_that_is_tested() -> None:
