@@ -53,10 +53,8 @@ def test_a_configuration_of_roots_is_named(
     assert {one.state for one in found} == {"ok"}
 
 
-def test_a_provider_without_a_source_to_look_at_is_passed_over(
-    tmp_path: Path, environ: dict[str, str]
-) -> None:
-    """What cannot be judged without fetching is no finding."""
+def test_a_stored_source_is_not_fetched(tmp_path: Path, environ: dict[str, str]) -> None:
+    """All that is said is that whoever is this account can read it."""
     openai = {"project_id": "proj-1", "source": "admin_key", "same_account": True}
     write(tmp_path / "config", tomlkit.dumps(config(environments__dev__openai=openai)))
     wiring = Wiring(environ)
@@ -71,6 +69,7 @@ def test_a_provider_without_a_source_to_look_at_is_passed_over(
         "ledger",
         "protection",
         "environments.dev.aws",
+        "bypass",
     ]
     wiring.ledger.close()
 
