@@ -234,9 +234,9 @@ class ToolRequest:
     `action` is the provider's permission (``s3:PutObject``), never a policy action; `max_duration`
     is in seconds. A tool with several grants, or several permissions, gives `grants` instead of
     `action` and `resource`. `role` (AWS) and `service_account` (Google: its e-mail address, OpenAI:
-    its id) take the place of the environment's; `policy_arns` are AWS managed policies that narrow
-    it further, `oauth_scopes` Google's. `unnarrowed`: what the provider cannot narrow may be minted
-    all the same.
+    its id) take the place of the environment's; `policy_arns` are AWS managed policies beside its
+    session policy, `oauth_scopes` Google's. `unnarrowed`: what the provider cannot narrow may be
+    minted all the same.
     """
 
     tool_name: str

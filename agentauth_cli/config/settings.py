@@ -12,7 +12,7 @@ from agentauth_cli.inbound.os_account import OsAccount
 from agentauth_cli.inbound.source import Inbound
 from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound import gcp_account
-from agentauth_cli.outbound.aws_session import LONGEST, SHORTEST, role_arn
+from agentauth_cli.outbound.aws_session import ARNS_LIMIT, LONGEST, SHORTEST, role_arn
 from agentauth_cli.outbound.hub_place import LIFE
 from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
@@ -104,8 +104,6 @@ class Settings:
         missing = list(self.later)
         if tool.provider is ProviderType.OPENAI:
             missing.append(f"the provider {tool.provider}")
-        if _merged(self.tools[tool.name], tool.environment)["policy_arns"]:
-            missing.append(f"tools.{tool.name}.policy_arns")
         if missing:
             raise UnavailableError(missing[0])
 
@@ -208,6 +206,7 @@ def _tool_conflicts(
             key: (*(here if over and over.get(key) is not None else at), key) for key in merged
         }
         yield from _grant_conflicts(at, merged, where)
+        yield from _managed_conflicts(merged, where)
         provider = providers[entry["provider"]]
         yield from _duration_conflicts(merged, provider, where)
         if provider is None:
@@ -285,6 +284,20 @@ def _mintable(name: str, provider: Mapping[str, Any] | None) -> tuple[int, int]:
     if name == ProviderType.HUGGINGFACE and provider and provider["source"] in KEYLESS:
         return LIFE, LIFE
     return 1, LONGEST
+
+
+def _managed_conflicts(
+    entry: Mapping[str, Any], where: Mapping[str, At]
+) -> Iterator[tuple[At, str]]:
+    if not entry["policy_arns"]:
+        return
+    if entry["provider"] != ProviderType.AWS:
+        yield where["policy_arns"], f"does nothing with provider {entry['provider']!r}"
+    elif len(entry["policy_arns"]) > ARNS_LIMIT:
+        yield where["policy_arns"], f"AWS takes {ARNS_LIMIT}"
+    elif not entry["wide"]:
+        why = "AWS allows what they allow beside the tool's own: say `wide = true` to mean it"
+        yield where["policy_arns"], why
 
 
 def _service(permission: str, provider: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.inbound.presets import PRESETS
 from agentauth_cli.model import ProviderType
+from agentauth_cli.outbound.aws_session import MANAGED
 from agentauth_cli.policy import pattern
 from agentauth_cli.policy.names import ACTION, SHORT
 from agentauth_cli.policy.pattern import POLICY_VARIABLES
@@ -226,7 +227,7 @@ TOOL_KEYS = {
     "role": Key(Value(values.Form(_ROLE, "the ARN of a role"))),
     "service_account": _TEXT,
     "service_account_id": _TEXT,
-    "policy_arns": Key(ListOf(Value(values.text))),
+    "policy_arns": Key(ListOf(Value(values.Form(MANAGED, "the ARN of a managed policy")))),
     "oauth_scopes": Key(ListOf(Value(values.text))),
     "allowance": Key(Table({"tokens": Key(Value(values.tokens)), "cost": Key(Value(values.cost))})),
     "trust_reported_usage": Key(Value(values.boolean)),

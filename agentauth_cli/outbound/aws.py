@@ -22,6 +22,7 @@ from agentauth_cli.outbound.aws_session import (
     Role,
     believed,
     duration,
+    managed,
     role,
     role_arn,
     session_name,
@@ -48,6 +49,10 @@ _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _UNENFORCED = (
     "how often the session is used: budgets and rate limits count credentials, not calls",
     "an earlier end: no kill switch ends a session that has been vended",
+)
+
+_WIDER = (
+    "the session policy alone: what the policy_arns allow is allowed too, as far as the role goes",
 )
 
 
@@ -127,7 +132,7 @@ class AWSCredentialBroker:
             credentials=SecretMapping(values),
             expires_at=end,
             credential_id=access_key,
-            narrowed=call.parameters["Policy"],
+            narrowed=" + ".join([call.parameters["Policy"], *tool_request.policy_arns]),
         )
 
     def preview(self, principal: Principal, tool_request: ToolRequest) -> Preview:
@@ -142,7 +147,7 @@ class AWSCredentialBroker:
             parameters=call.parameters,
             source=self._source,
             audience=self._audience if self._token else None,
-            unenforced=_UNENFORCED,
+            unenforced=(*_UNENFORCED, *(_WIDER if tool_request.policy_arns else ())),
         )
 
     def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
@@ -162,8 +167,10 @@ class AWSCredentialBroker:
             "RoleArn": wanted.arn,
             "RoleSessionName": name,
             "DurationSeconds": seconds,
-            "Policy": session_policy(request.narrowed),
+            "Policy": session_policy(request.narrowed, request.policy_arns),
         }
+        if request.policy_arns:
+            parameters["PolicyArns"] = managed(request.policy_arns, wanted)
         if web:  # which takes neither tags nor a source identity
             return Call("AssumeRoleWithWebIdentity", wanted, parameters)
         if self._tagged:

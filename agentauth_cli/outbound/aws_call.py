@@ -58,9 +58,12 @@ class Call:
 def form(call: Call) -> dict[str, str]:
     """Return the form that asks STS for this (AWS's query protocol), name by name."""
     fields = {"Action": call.operation, "Version": "2011-06-15"}
-    fields |= {name: str(value) for name, value in call.parameters.items() if name != "Tags"}
-    for number, tag in enumerate(call.parameters.get("Tags", ()), 1):
-        fields |= {f"Tags.member.{number}.{part}": value for part, value in tag.items()}
+    for name, value in call.parameters.items():
+        if not isinstance(value, list):
+            fields[name] = str(value)
+            continue
+        for number, one in enumerate(value, 1):
+            fields |= {f"{name}.member.{number}.{part}": said for part, said in one.items()}
     return fields
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import AgentAuthError, ProviderRefusedError, SourceCredentialError
 from agentauth_cli.outbound.aws_call import form
 from agentauth_cli.outbound.aws_query import Query, Refusal
+from agentauth_cli.outbound.aws_refusal import hint
 from agentauth_cli.outbound.aws_source import source_credential
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
 
     from agentauth_cli.outbound.aws_call import Call, Sts
+
+
+_FOR_TAGS = ("sts:TagSession", "sts:SetSourceIdentity")
+"""What `session_tags` take of whoever assumes a role, in its trust policy."""
 
 
 def assume(
@@ -57,10 +62,17 @@ def _meant(call: Call, refusal: Refusal) -> AgentAuthError:
     code, message = refusal.code, f"{call.operation}: {refusal}"
     if code in {"ExpiredToken", "ExpiredTokenException"}:
         return SourceCredentialError(message)
-    hint = None
-    if code == "AccessDenied" and "Tags" in call.parameters:
-        hint = (
-            "Let the source do sts:AssumeRole, sts:TagSession and sts:SetSourceIdentity in its "
-            "own policy and in the role's trust policy, or set `session_tags = false`"
-        )
-    return ProviderRefusedError(message, hint=hint, code=code, request_id=refusal.request_id)
+    meant = _denied(call, refusal) if code == "AccessDenied" else hint(call, refusal)
+    return ProviderRefusedError(message, hint=meant, code=code, request_id=refusal.request_id)
+
+
+def _denied(call: Call, refusal: Refusal) -> str:
+    for action in _FOR_TAGS:
+        if action in refusal.why:
+            return (
+                f"The role's trust policy does not allow {action}: run `agentauth bootstrap aws`, "
+                "or set `session_tags = false`"
+            )
+    return (
+        f"See that {call.role.name} is there and trusts the source: run `agentauth bootstrap aws`"
+    )

@@ -24,6 +24,8 @@ SHORTEST, LONGEST = 900, 43_200
 """What AssumeRole can mint, in seconds."""
 
 POLICY_LIMIT = 2048
+ARNS_LIMIT = 10
+MANAGED = re.compile(r"arn:aws[a-z-]*:iam::(aws|[0-9]{12}):policy/[A-Za-z0-9_+=,.@/-]{1,512}")
 NAME_LIMIT = 64
 TAG_LIMIT = 256
 LEASE_LIMIT = 40
@@ -85,11 +87,11 @@ def session_tags(principal: Principal, request: ToolRequest) -> list[dict[str, s
     ]
 
 
-def session_policy(grants: Sequence[Grant]) -> str:
+def session_policy(grants: Sequence[Grant], policy_arns: Sequence[str] = ()) -> str:
     """Return the session policy as compact JSON: what the grants say and no more.
 
     Raises ConfigError where there is nothing to allow, where a permission or resource is none, and
-    where the policy is longer than AWS takes.
+    where the policy, with the ARNs of those beside it, is longer than AWS takes.
     """
     if not grants:
         raise ConfigError("a tool without permissions", hint="Give it `permissions`")
@@ -100,12 +102,34 @@ def session_policy(grants: Sequence[Grant]) -> str:
     ]
     policy = {"Version": "2012-10-17", "Statement": statements}
     text = json.dumps(policy, separators=(",", ":"), sort_keys=True)
-    if len(text) > POLICY_LIMIT:
+    size = len(text) + sum(map(len, policy_arns))
+    if size > POLICY_LIMIT:
+        beside = " with its policy_arns" if policy_arns else ""
         raise ConfigError(
-            f"the session policy has {len(text)} characters, and AWS takes {POLICY_LIMIT}",
+            f"the session policy{beside} has {size} characters, and AWS takes {POLICY_LIMIT}",
             hint="Give the tool fewer grants or permissions, or shorter resources",
         )
     return text
+
+
+def managed(policy_arns: Sequence[str], wanted: Role) -> list[dict[str, str]]:
+    """Return the managed policies that go beside the session policy of a role.
+
+    What any of them allows is allowed as far as the role goes: AWS takes all session policies
+    together. Raises ConfigError for more than it takes, and for what is none of the role's account.
+    """
+    if len(policy_arns) > ARNS_LIMIT:
+        raise ConfigError(
+            f"{len(policy_arns)} policy_arns, and AWS takes {ARNS_LIMIT}", hint="Name fewer"
+        )
+    for one in policy_arns:
+        found = MANAGED.fullmatch(one)
+        if found is None or found[1] not in ("aws", wanted.account):
+            raise ConfigError(
+                f"{one!r} is no managed policy of AWS or of account {wanted.account}",
+                hint="See the tool's policy_arns",
+            )
+    return [{"arn": one} for one in policy_arns]
 
 
 def _fitted(text: str, outside: re.Pattern[str], limit: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentauth_cli.errors import AgentAuthError, ProviderRefusedError, SourceCredentialError
 from agentauth_cli.outbound.aws_call import form
 from agentauth_cli.outbound.aws_query import Query, Refusal
+from agentauth_cli.outbound.aws_refusal import hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,17 +40,17 @@ def _meant(call: Call, refusal: Refusal, audience: str) -> AgentAuthError:
     """Return what STS's error means, with its code and request id."""
     code, message = refusal.code, f"{call.operation}: {refusal}"
     if code in _NEW_TOKEN:
-        hint = "Get a new token; `agentauth vend TOOL --dry-run` says where it comes from"
-        return SourceCredentialError(message, hint=hint)
+        where = "Get a new token; `agentauth vend TOOL --dry-run` says where it comes from"
+        return SourceCredentialError(message, hint=where)
     hints = {
         "InvalidIdentityToken": (
-            f"See that IAM has an OIDC provider of the token's issuer with audience {audience}"
+            f"See that IAM has an OIDC provider of the token's issuer with audience {audience}: "
+            "run `agentauth bootstrap aws`"
         ),
         "AccessDenied": (
             f"Let the trust policy of {call.role.name} allow sts:AssumeRoleWithWebIdentity to the "
-            f"token's issuer and subject, with audience {audience}"
+            f"token's issuer and subject, with audience {audience}: run `agentauth bootstrap aws`"
         ),
     }
-    return ProviderRefusedError(
-        message, hint=hints.get(code), code=code, request_id=refusal.request_id
-    )
+    meant = hints.get(code) or hint(call, refusal)
+    return ProviderRefusedError(message, hint=meant, code=code, request_id=refusal.request_id)

@@ -444,6 +444,48 @@ def test_exec_says_which_variables_a_command_inherits() -> None:
     assert loaded(exec={"inherit": ["A", "b"]}).inherit == ("A", "b")
 
 
+# -- managed policies of AWS -----------------------------------------------------------------
+
+MANAGED = "arn:aws:iam::aws:policy/ReadOnlyAccess"
+
+
+def test_managed_policies_of_a_tool_are_the_requests() -> None:
+    """`policy_arns` (AWS), where the tool says `wide = true`."""
+    found = loaded(tools__put__policy_arns=[MANAGED], tools__put__wide=True)
+    assert found.tool("put", "dev").policy_arns == (MANAGED,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (
+            {},
+            (
+                "tools.put.policy_arns: AWS allows what they allow beside the tool's own: say "
+                "`wide = true` to mean it"
+            ),
+        ),
+        (
+            {"tools__put__wide": True, "tools__put__policy_arns": [MANAGED] * 11},
+            "tools.put.policy_arns: AWS takes 10",
+        ),
+        (
+            {"tools__put__wide": True, "tools__put__policy_arns": ["arn:aws:iam::aws:role/x"]},
+            "tools.put.policy_arns: expected the ARN of a managed policy",
+        ),
+        (
+            {"tools__put__provider": "huggingface"},
+            "tools.put.policy_arns: does nothing with provider 'huggingface'",
+        ),
+    ],
+)
+def test_managed_policies_that_would_surprise_are_refused(
+    changes: dict[str, Any], why: str
+) -> None:
+    """They widen the session policy, up to the role: nobody gets that without saying so."""
+    assert why in refused(**{"tools__put__policy_arns": [MANAGED]} | changes)
+
+
 # -- what comes later ------------------------------------------------------------------------
 
 
@@ -453,7 +495,6 @@ def test_exec_says_which_variables_a_command_inherits() -> None:
         ({"ledger": "postgresql://me:secret@db/x"}, "ledger = 'postgresql'"),
         ({"audit": {"mirror": "syslog"}}, "audit.mirror"),
         ({"fleet": {"require_same": True}}, "fleet.require_same"),
-        ({"tools__put__policy_arns": ["arn:aws:iam::aws:policy/X"]}, "tools.put.policy_arns"),
     ],
 )
 def test_what_this_version_has_not_is_named_by_the_request_that_needs_it(
@@ -468,9 +509,9 @@ def test_what_this_version_has_not_is_named_by_the_request_that_needs_it(
 
 def test_another_tools_needs_are_not_this_ones() -> None:
     """What a later version needs stops the request that needs it, and no other."""
-    other = {**config()["tools"]["put"], "policy_arns": ["arn:aws:iam::aws:policy/X"]}
-    found = loaded(tools__other=other)
-    found.needs_later(found.tool("put", "dev"))
+    found, _ = settings.load(EXAMPLE.encode(), FOLDER)
+    assert found is not None
+    found.needs_later(found.tool("s3_upload", "dev"))
 
 
 def test_other_providers_are_named() -> None:

@@ -217,6 +217,67 @@ def test_without_session_tags_neither_tags_nor_source_identity_are_sent() -> Non
     assert not [name for name in form if name.startswith(("Tags", "SourceIdentity"))]
 
 
+MANAGED = ("arn:aws:iam::aws:policy/ReadOnlyAccess", f"arn:aws:iam::{ACCOUNT}:policy/a/b")
+
+
+def test_managed_policies_go_beside_the_session_policy() -> None:
+    """`policy_arns` are sent as PolicyArns, never instead of the session policy."""
+    managed = request(policy_arns=MANAGED)
+    with Faulty([credential(NAME)]) as server:
+        made = broker(server.url).vend_credential(ALICE, managed)
+        form = sent(server)
+    assert [form[f"PolicyArns.member.{n}.arn"] for n in (1, 2)] == list(MANAGED)
+    assert json.loads(form["Policy"])["Statement"][0]["Action"] == ["s3:PutObject"]
+    assert made.narrowed == " + ".join([form["Policy"], *MANAGED])
+    shown = broker("http://127.0.0.1:1").preview(ALICE, managed)
+    assert shown.parameters["PolicyArns"] == [{"arn": one} for one in MANAGED]
+    assert shown.unenforced[-1].startswith("the session policy alone: what the policy_arns allow")
+    plain = broker("http://127.0.0.1:1").preview(ALICE, PUT)
+    assert plain.unenforced == shown.unenforced[:-1]
+    assert "PolicyArns" not in plain.parameters
+
+
+@pytest.mark.parametrize(
+    ("arns", "why"),
+    [
+        (("arn:aws:iam::222222222222:policy/x",), "is no managed policy of AWS or of account"),
+        (("arn:aws:iam::aws:role/x",), "is no managed policy of AWS or of account"),
+        (MANAGED[:1] * 11, "11 policy_arns, and AWS takes 10"),
+        (
+            tuple(f"arn:aws:iam::aws:policy/{n}{'a' * 220}" for n in range(10)),
+            "with its policy_arns",
+        ),
+    ],
+)
+def test_managed_policies_that_aws_would_not_take_are_refused(
+    arns: tuple[str, ...], why: str
+) -> None:
+    """At most ten, of the role's account or AWS's own, within the size: before any call."""
+    with pytest.raises(ConfigError, match=why):
+        broker("http://127.0.0.1:1").vend_credential(ALICE, request(policy_arns=arns))
+
+
+def test_what_a_managed_policy_allows_is_allowed_beside_the_tools_own(
+    cloud: emulator.Cloud,
+) -> None:
+    """AWS takes all session policies together: a managed one widens, up to the role."""
+    document = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
+    arn = cloud.client("iam", emulator.ROOT).create_policy(
+        PolicyName="reading",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [document]}),
+    )["Policy"]["Arn"]
+    mint = broker(cloud.url, account_id=emulator.ACCOUNT, clock=utc)
+    inside = cloud.client("s3", mint.vend_credential(ALICE, PUT).credentials)
+    inside.put_object(Bucket=emulator.BUCKET, Key="agents/x/read", Body=b"1")
+    assert refused(inside.get_object, Bucket=emulator.BUCKET, Key="agents/x/read") == "AccessDenied"
+    beside = mint.vend_credential(ALICE, request(policy_arns=(arn,)))
+    reader = cloud.client("s3", beside.credentials)
+    assert reader.get_object(Bucket=emulator.BUCKET, Key="agents/x/read")["Body"].read() == b"1"
+    assert (
+        refused(reader.delete_object, Bucket=emulator.BUCKET, Key="agents/x/read") == "AccessDenied"
+    )
+
+
 def test_what_comes_back_is_boto3s_own_arguments_and_the_end() -> None:
     """The credential has boto3's argument names, region_name where configured, and its end."""
     with Faulty([credential(NAME)]) as server:
@@ -403,14 +464,81 @@ def test_text_from_the_provider_is_shown_escaped_redacted_and_short() -> None:
     no_secret(caught.value)
 
 
-@pytest.mark.parametrize("tagged", [True, False])
-def test_a_denied_session_with_tags_says_what_to_add(tagged: bool) -> None:
-    """Without permission for tags or source identity: say so and name `session_tags = false`."""
-    said = error("AccessDenied", "is not authorized to perform: sts:TagSession")
+FOR_TAGS = (
+    "The role's trust policy does not allow {}: run `agentauth bootstrap aws`, or set "
+    "`session_tags = false`"
+)
+DURATION = "The requested DurationSeconds exceeds the "
+MEANT: dict[str, tuple[str, str, str]] = {
+    "tags": (
+        "AccessDenied",
+        "User: x is not authorized to perform: sts:TagSession on resource: y",
+        FOR_TAGS.format("sts:TagSession"),
+    ),
+    "source identity": (
+        "AccessDenied",
+        "User: x is not authorized to perform: sts:SetSourceIdentity on resource: y",
+        FOR_TAGS.format("sts:SetSourceIdentity"),
+    ),
+    "trust": (
+        "AccessDenied",
+        "User: x is not authorized to perform: sts:AssumeRole on resource: y",
+        "See that put_file is there and trusts the source: run `agentauth bootstrap aws`",
+    ),
+    "packed size": (
+        "PackedPolicyTooLarge",
+        "Packed policy consumes 112% of allotted space",
+        "Give the tool fewer grants, permissions or policy_arns, or set `session_tags = false`",
+    ),
+    "the role's longest session": (
+        "ValidationError",
+        f"{DURATION}MaxSessionDuration set for this role.",
+        "Set a shorter `duration`, or a longer session of the role: run `agentauth bootstrap aws`",
+    ),
+    "a chained source": (
+        "ValidationError",
+        f"{DURATION}1 hour session limit for roles assumed by role chaining.",
+        (
+            "The source is the session of a role, which mints for an hour at most: set a shorter "
+            "`duration`, or another source"
+        ),
+    ),
+    "a policy that is none": (
+        "MalformedPolicyDocument",
+        "Syntax errors in policy.",
+        "See the tool's permissions and resource: `agentauth vend TOOL --dry-run` shows the policy",
+    ),
+    "a region": (
+        "RegionDisabledException",
+        "STS is not activated in this region",
+        "Activate STS for that region in the account, or set another region",
+    ),
+    "anything else": (
+        "ValidationError",
+        "1 validation error detected",
+        "Try again; `--debug` shows where it failed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEANT)
+def test_a_refusal_says_what_it_means_here_and_what_to_do(case: str) -> None:
+    """What the provider said (code, request id), what it means here, what to do."""
+    code, why, meant = MEANT[case]
+    said = error(code, why, 400)
     with Faulty([said]) as server, pytest.raises(ProviderRefusedError) as caught:
-        broker(server.url, session_tags=tagged).vend_credential(ALICE, PUT)
-    assert ("session_tags = false" in caught.value.hint) is tagged
-    assert ("sts:SetSourceIdentity" in caught.value.hint) is tagged
+        broker(server.url).vend_credential(ALICE, PUT)
+    assert caught.value.hint == meant
+    assert caught.value.message == f"AssumeRole: {code}: {why} (request id {REQUEST_ID})"
+    assert (caught.value.code, caught.value.request_id) == (code, REQUEST_ID)
+
+
+def test_a_session_without_tags_is_not_told_to_leave_them_out() -> None:
+    """`session_tags = false` mends nothing where it is set already."""
+    said = error("PackedPolicyTooLarge", "too large", 400)
+    with Faulty([said]) as server, pytest.raises(ProviderRefusedError) as caught:
+        broker(server.url, session_tags=False).vend_credential(ALICE, PUT)
+    assert caught.value.hint == "Give the tool fewer grants, permissions or policy_arns"
 
 
 def test_an_expired_source_is_no_source() -> None:
