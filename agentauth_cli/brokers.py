@@ -12,13 +12,13 @@ from agentauth_cli.inbound.stored import Slot
 from agentauth_cli.model import ProviderType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.provider_token import ProviderTokens
     from agentauth_cli.inbound.stored import StoredSources
-    from agentauth_cli.ports import Clock, CredentialBroker
+    from agentauth_cli.ports import Clock, CredentialBroker, Revoker
     from agentauth_cli.secret import Secret
 
 _ENDPOINTS = {ProviderType.OPENAI: "base_url", ProviderType.HUGGINGFACE: "endpoint"}
@@ -67,12 +67,31 @@ class Brokers:
         }
         return told[provider](environment)
 
+    def revoker(self, provider: ProviderType, environment: str) -> Revoker:
+        """Return what ends credentials of a provider also where others end with them.
+
+        Raises ConfigError where nothing can, or the environment has nothing of that provider.
+        """
+        if provider is not ProviderType.AWS:
+            return self.broker(provider, environment)
+        from agentauth_cli.outbound.aws_revoke import AWSRoleRevoker
+
+        aws = self.settings.provider(provider, environment, "revoking")
+        return AWSRoleRevoker(
+            role_of=lambda lease: self.settings.role(self.settings.tool(lease.tool, environment)),
+            source=aws["revoke_source"],
+            region=aws["region"],
+            iam_endpoint=aws["iam_endpoint"],
+            ca_bundle=self._bundle(aws),
+            clock=self.clock,
+        )
+
     def aws(self, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the AWS broker of an environment."""
         from agentauth_cli.outbound.aws import AUDIENCE
 
         aws = self.settings.provider(ProviderType.AWS, environment, "the broker")
-        bundle, audience = aws["ca_bundle"], aws["audience"] or AUDIENCE
+        audience = aws["audience"] or AUDIENCE
         tokens = self.tokens(environment, ProviderType.AWS)
         return {
             "role_arn_template": aws["role_arn_template"],
@@ -83,7 +102,7 @@ class Brokers:
             "audience": audience,
             "session_tags": aws["session_tags"],
             "sts_endpoint": aws["sts_endpoint"],
-            "ca_bundle": self.folder / bundle if bundle else None,
+            "ca_bundle": self._bundle(aws),
             "clock": self.clock,
         }
 
@@ -147,3 +166,6 @@ class Brokers:
         another configuration.
         """
         return self.sources.get(self.slot(environment, provider))
+
+    def _bundle(self, aws: Mapping[str, Any]) -> Path | None:
+        return self.folder / aws["ca_bundle"] if aws["ca_bundle"] else None

@@ -280,9 +280,10 @@ NOT_ALONE: Final = "cannot be revoked alone"
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What came of ending a credential early."""
+    """What came of ending a credential early. `reach`: what else ends with it, where that does."""
 
     outcome: Literal["revoked", "requested", "unconfirmed", "cannot be revoked alone"]
+    reach: str = ""
 
     @property
     def lives_on(self) -> bool:

@@ -65,8 +65,20 @@ class SessionPort(Protocol):
         ...
 
 
-class CredentialBroker(Protocol):
-    """Mints at one provider, for one environment."""
+class Revoker(Protocol):
+    """Ends credentials early at one provider, for one environment."""
+
+    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
+        """End the credential of a lease, as far as the provider can do that.
+
+        `credential` is given where the caller still has it. Raises ProviderError, and
+        SourceCredentialError where there is nothing to ask with.
+        """
+        ...
+
+
+class CredentialBroker(Revoker, Protocol):
+    """Mints at one provider, for one environment. What it revokes is the one credential alone."""
 
     min_duration: int
     max_duration: int
@@ -85,14 +97,6 @@ class CredentialBroker(Protocol):
         """Return what `vend_credential` would ask of the provider, without asking.
 
         Raises what it would raise before any call.
-        """
-        ...
-
-    def revoke(self, lease: Lease, credential: ProviderCredential | None = None) -> Revocation:
-        """End the credential of a lease, and no other, as far as the provider can do that.
-
-        `credential` is given where the caller still has it. Raises ProviderError, and
-        SourceCredentialError where there is nothing to ask with.
         """
         ...
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.policy.switches import Switch
-    from agentauth_cli.ports import Clock, CredentialBroker, Ledger, Record
+    from agentauth_cli.ports import Clock, CredentialBroker, Ledger, Record, Revoker
 
 TIME_TO_LIVE = timedelta(seconds=80)
 """How long a lease may be pending: the transport's deadline of 20 s, and a minute."""
@@ -332,7 +332,7 @@ def check_alive(parts: Parts, vended: Vended) -> None:
 
 def revoke(
     ledger: Ledger,
-    broker: Callable[[], CredentialBroker],
+    revoker: Callable[[], Revoker],
     lease: Lease,
     credential: ProviderCredential | None = None,
     said: Record | None = None,
@@ -345,14 +345,17 @@ def revoke(
     """
     record = {"event": "lease.revoked", **lease_fields(lease), **(said or {})}
     try:
-        found = broker().revoke(lease, credential)
+        found = revoker().revoke(lease, credential)
     except AgentAuthError as error:
         ledger.append({**record, "outcome": f"failed: {error.message}"})
         raise
+    record["outcome"] = found.outcome
+    if found.reach:
+        record["reach"] = found.reach
     if not found.lives_on:
-        ledger.revoked(lease.id, {**record, "outcome": found.outcome})
+        ledger.revoked(lease.id, record)
     elif said is not None or found.outcome != NOT_ALONE:
-        ledger.append({**record, "outcome": found.outcome})
+        ledger.append(record)
     return found
 
 

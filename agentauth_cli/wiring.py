@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from agentauth_cli.policy.charges import Stated
     from agentauth_cli.policy.narrow import Tool
     from agentauth_cli.policy.prices import PriceTable
-    from agentauth_cli.ports import Clock, CredentialBroker, Record
+    from agentauth_cli.ports import Clock, CredentialBroker, Record, Revoker
     from agentauth_cli.secret import Secret
 
 KEYS = "jwks"
@@ -274,6 +274,12 @@ class Wiring:
         if self.brokers is not None:
             return self.brokers(provider, environment)
         return self.made.broker(provider, environment)
+
+    def revoker_of(self, provider: ProviderType, environment: str) -> Revoker:
+        """Return what ends credentials also where others end with them. Raises ConfigError."""
+        if self.brokers is not None:
+            return self.brokers(provider, environment)
+        return self.made.revoker(provider, environment)
 
     @cached_property
     def made(self) -> Brokers:

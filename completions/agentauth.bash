@@ -23,7 +23,7 @@ _agentauth() {
         "status") words="--identity --json --help" ;;
         "doctor") words="--json --help" ;;
         "demo") words="--keep --help" ;;
-        "disable") words="--tool --provider --principal --environment --all --reason --until --force --json --help" ;;
+        "disable") words="--tool --provider --principal --environment --all --reason --until --revoke --with-others --force --json --help" ;;
         "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;
         "budget") words="record prices show --help" ;;
         "budget record") words="--tokens --cost --model --usage-json --identity --json --help" ;;
@@ -32,7 +32,7 @@ _agentauth() {
         "lease") words="list show revoke --help" ;;
         "lease list") words="--json --help" ;;
         "lease show") words="--json --help" ;;
-        "lease revoke") words="--reason --json --help" ;;
+        "lease revoke") words="--with-others --reason --json --help" ;;
         "audit") words="tail verify --help" ;;
         "audit tail") words="-n --json --help" ;;
         "audit verify") words="--json --help" ;;

@@ -16,7 +16,7 @@ from agentauth_cli.errors import ConfigError
 from agentauth_cli.inbound.presets import owners
 from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound.aws import AUDIENCE
-from agentauth_cli.outbound.aws_session import Role, allowing, literal, resource_arn, role, role_arn
+from agentauth_cli.outbound.aws_session import Role, allowing, literal, resource_arn, role
 from agentauth_cli.policy.names import VARIABLE
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def plan(settings: Settings, environment: str) -> Plan:
         issuers=tuple(_trusted(one) for one in issuers),
         tagged=aws["session_tags"],
         revoked_by=aws["revoke_source"],
-        roles=tuple(_roles(tools, aws)),
+        roles=tuple(_roles(settings, tools, aws)),
     )
 
 
@@ -252,12 +252,11 @@ def _document(statements: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def _roles(tools: Sequence[Tool], aws: Mapping[str, Any]) -> Iterator[ToolRole]:
+def _roles(settings: Settings, tools: Sequence[Tool], aws: Mapping[str, Any]) -> Iterator[ToolRole]:
     """Yield each role with all the tools that share it."""
     shared: dict[str, list[Tool]] = {}
     for tool in tools:
-        name = tool.role or role_arn(aws["role_arn_template"], aws["account_id"], tool.name)
-        shared.setdefault(name, []).append(tool)
+        shared.setdefault(settings.role(tool), []).append(tool)
     for name, those in shared.items():
         found, names = role(name), [one.name for one in those]
         if found.account != aws["account_id"]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentauth_cli.cli import screen
 from agentauth_cli.deliver.formats import rfc3339
-from agentauth_cli.errors import UnknownNameError
+from agentauth_cli.errors import (
+    ConfigError,
+    ProviderError,
+    SourceCredentialError,
+    UnknownNameError,
+)
+from agentauth_cli.model import ProviderType
 from agentauth_cli.tables.shape import did_you_mean
+from agentauth_cli.vending import revoke
 
 if TYPE_CHECKING:
     from agentauth_cli.model import Lease
@@ -33,6 +41,17 @@ def say_living(wiring: Wiring, principal: str) -> None:
     for one in wiring.ledger.leases(now):
         if one.principal == principal and one.lives(now):
             screen.say(f"lives on: {one.id} for {one.tool}, until {rfc3339(one.ends_at)}")
+
+
+def end_alone(wiring: Wiring, lease: Lease) -> None:
+    """End a lease's credential where it dies alone; say it where that fails. Raises StateError."""
+    if not lease.lives(wiring.clock()):
+        return
+    broker = partial(wiring.broker_of, ProviderType(lease.provider), lease.environment)
+    try:
+        revoke(wiring.ledger, broker, lease)
+    except (ConfigError, ProviderError, SourceCredentialError) as error:
+        screen.say(f"{lease.id} was not revoked: {error.message}")
 
 
 def shape(one: Lease) -> dict[str, object]:

@@ -15,7 +15,7 @@ import typer
 
 from agentauth_cli.cli import screen, sign_in
 from agentauth_cli.cli.identity import via
-from agentauth_cli.cli.leases import say_living
+from agentauth_cli.cli.leases import end_alone, say_living
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import UsageError
@@ -155,13 +155,16 @@ def keep(wiring: Wiring, identity: str, login: Login, who: Principal) -> None:
 def leave(wiring: Wiring, identity: str, principal: str) -> Sequence[str]:
     """Write a logout down, and settle what the principal holds; return the ids of those leases.
 
-    Its credentials live on to their ends, which is said.
+    Credentials that die alone are ended. The others live on to their ends, which is said.
     """
     ledger = wiring.ledger
-    say_living(wiring, principal)
     ledger.append({"event": "logout", "principal": principal, "identity": identity})
-    held = [one.id for one in ledger.leases(wiring.clock()) if one.principal == principal]
-    return [lease_id for lease_id in held if settle(ledger, lease_id)]
+    held = [one for one in ledger.leases(wiring.clock()) if one.principal == principal]
+    settled = [one.id for one in held if settle(ledger, one.id)]
+    for one in held:
+        end_alone(wiring, one)
+    say_living(wiring, principal)
+    return settled
 
 
 def presented(what: str) -> Secret:

@@ -58,6 +58,13 @@ Model = Annotated[
     str | None,
     typer.Option("--model", metavar="M", callback=model, help="The model that is used."),
 ]
+WithOthers = Annotated[
+    bool,
+    typer.Option(
+        "--with-others",
+        help="Also what ends only with others: every session of an AWS role, whoever has it.",
+    ),
+]
 Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why, for the audit trail.")
 ]

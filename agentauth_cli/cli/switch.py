@@ -16,7 +16,8 @@ import typer
 
 from agentauth_cli.cli import screen
 from agentauth_cli.cli.identity import account, by, via
-from agentauth_cli.cli.options import Json, Reason
+from agentauth_cli.cli.lease_revoke import LIVES_ON, Outcome, Revoking, code
+from agentauth_cli.cli.options import Json, Reason, WithOthers
 from agentauth_cli.config import switch_file
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.errors import AgentAuthError, StateError, UnknownNameError, UsageError
@@ -62,16 +63,28 @@ def declare(app: typer.Typer) -> None:
             str | None,
             typer.Option(metavar="T", help="Lifts itself then: 2h, or 2026-11-23T18:00:00Z."),
         ] = None,
+        revoke: Annotated[
+            bool, typer.Option("--revoke", help="Also end the credentials that it reaches.")
+        ] = False,
+        with_others: WithOthers = False,
         force: Annotated[bool, typer.Option("--force", help="Also an unknown name.")] = False,
         as_json: Json = False,
     ) -> None:
         """Stop new credentials at once: of a tool, a principal, or all."""
+        if with_others and not revoke:
+            raise UsageError("--with-others is for --revoke", hint="Give both")
         wiring = Wiring(say=screen.say)
         target, name = _target(tool, provider, principal, environment, everything)
         given = DisableInput(
-            target, name, printable(reason or ""), _until(until, wiring.clock()), force
+            target=target,
+            name=name,
+            reason=printable(reason or ""),
+            until=_until(until, wiring.clock()),
+            force=force,
+            revoke=revoke,
+            with_others=with_others,
         )
-        turn_on(wiring, given, as_json=as_json)
+        raise typer.Exit(turn_on(wiring, given, as_json=as_json))
 
     @app.command()
     def enable(
@@ -92,13 +105,15 @@ def declare(app: typer.Typer) -> None:
 
 @dataclass(frozen=True)
 class DisableInput:
-    """A switch to turn on."""
+    """A switch to turn on. `revoke`: also end what it reaches, `with_others` if need be."""
 
     target: Target
     name: str
     reason: str
     until: datetime | None
     force: bool
+    revoke: bool = False
+    with_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,8 +173,10 @@ def _until(text: str | None, now: datetime) -> datetime | None:
 # -- the work --------------------------------------------------------------------------------
 
 
-def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
+def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> int:
     """Turn a switch on, in the file and in the ledger. Raises StateError where neither took it.
+
+    Returns the exit code: 1 where something was to be revoked that lives on.
 
     The file comes before everything that can take its time: it is written as the OS account, and
     again once whoami has said who that is.
@@ -182,7 +199,27 @@ def turn_on(wiring: Wiring, given: DisableInput, *, as_json: bool) -> None:
         wiring.ledger.switch_on(named, _record("switch.on", named))
     _refuse_both(wiring, failed)
     alive = [] if _LEDGER in failed else _living(wiring, named)
-    _show(wiring, named, alive, as_json=as_json)
+    if not given.revoke:
+        _show(wiring, named, alive, None, as_json=as_json)
+        return 0
+    revoked = _revoke(wiring, given, alive)
+    _show(wiring, named, [], revoked, as_json=as_json)
+    if _LEDGER not in failed:
+        return code(revoked)
+    screen.say("nothing was revoked: the ledger does not say what lives on")
+    return LIVES_ON
+
+
+def _revoke(wiring: Wiring, given: DisableInput, alive: list[Lease]) -> list[Outcome]:
+    """End the credentials; what cannot be written down is said, and ends no other."""
+    revoking = Revoking(wiring, given.reason, with_others=given.with_others)
+    found = []
+    for lease in alive:
+        try:
+            found.append(revoking.one(lease))
+        except StateError as error:
+            found.append(Outcome(lease, f"failed: {error.message}", lives_on=True))
+    return found
 
 
 def turn_off(wiring: Wiring, given: EnableInput, *, as_json: bool) -> None:
@@ -272,7 +309,15 @@ def _warn_unseen(wiring: Wiring, name: str) -> None:
         screen.say(f"{name} has not been seen here yet")
 
 
-def _show(wiring: Wiring, switch: Switch, alive: list[Lease], *, as_json: bool) -> None:
+def _show(
+    wiring: Wiring,
+    switch: Switch,
+    alive: list[Lease],
+    revoked: list[Outcome] | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Show what is off, what lives on or was revoked, and how to undo it."""
     undo = _undo(switch)
     if as_json:
         screen.out_json(
@@ -280,7 +325,9 @@ def _show(wiring: Wiring, switch: Switch, alive: list[Lease], *, as_json: bool) 
                 "target": switch.target,
                 "name": switch.name,
                 "until": rfc3339(switch.until) if switch.until else None,
-                "leases": [{"lease": one.id, "ends_at": rfc3339(one.ends_at)} for one in alive],
+                "leases": [{"lease": one.id, "ends_at": rfc3339(one.ends_at)} for one in alive]
+                if revoked is None
+                else [one.shape() for one in revoked],
                 "undo": undo,
             }
         )
@@ -292,6 +339,8 @@ def _show(wiring: Wiring, switch: Switch, alive: list[Lease], *, as_json: bool) 
         ends = rfc3339(one.ends_at)
         holder = via(one.principal, one.actor)
         screen.out(f"lives on: {one.id} of {holder} for {one.tool}, until {ends}")
+    for outcome in revoked or ():
+        screen.out(str(outcome))
     screen.out(f"undo: {undo}")
 
 

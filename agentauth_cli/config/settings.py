@@ -79,13 +79,20 @@ class Settings:
 
     def provider(self, name: str, environment: str, needed_by: str) -> Mapping[str, Any]:
         """Return what an environment says of a provider. Raises ConfigError where it is nothing."""
-        found = self.environments[environment].get(name)
+        found = self.environments.get(environment, {}).get(name)
         if found is None:
             raise ConfigError(
                 f"{needed_by} needs [environments.{environment}.{name}]",
                 hint="Add it to config.toml, or name another environment",
             )
         return found
+
+    def role(self, tool: Tool) -> str:
+        """Return the ARN of the role that sessions of an AWS tool are of."""
+        if tool.role is not None:
+            return tool.role
+        aws = self.provider(ProviderType.AWS, tool.environment, f"tool {tool.name}")
+        return role_arn(aws["role_arn_template"], aws["account_id"], tool.name)
 
     def every_tool(self) -> Iterator[Tool]:
         """Yield each tool in each environment that has its provider."""
@@ -171,6 +178,10 @@ def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
     for name, providers in data["environments"].items():
         for provider, entry in providers.items():
             yield from _source_conflicts(("environments", name, provider), entry or {})
+        aws = providers[ProviderType.AWS]
+        if aws and aws["revoke_source"] == aws["source"]:
+            why = "what mints could rewrite the roles that confine it: name another profile"
+            yield ("environments", name, ProviderType.AWS, "revoke_source"), why
     for name, entry in data["tools"].items():
         yield from _tool_conflicts(data, name, entry)
 

@@ -15,7 +15,7 @@ from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.model import NOT_ALONE, Preview, ProviderCredential, ProviderType, Revocation
 from agentauth_cli.outbound import aws_key, aws_web
 from agentauth_cli.outbound.attempts import jittered
-from agentauth_cli.outbound.aws_call import REGION, Call, Sts, regional
+from agentauth_cli.outbound.aws_call import REGION, Call, Endpoint, regional
 from agentauth_cli.outbound.aws_session import (
     LONGEST,
     SHORTEST,
@@ -104,7 +104,7 @@ class AWSCredentialBroker:
         self._token = token
         self._audience = audience
         self._tagged = session_tags
-        self._sts = Sts(
+        self._endpoint = Endpoint(
             sts_endpoint or regional(region or REGION), region or REGION, ca_bundle, deadline
         )
         self._clock = clock
@@ -143,7 +143,7 @@ class AWSCredentialBroker:
         call = self._call(principal, tool_request)
         return Preview(
             operation=call.operation,
-            endpoint=self._sts.url,
+            endpoint=self._endpoint.url,
             parameters=call.parameters,
             source=self._source,
             audience=self._audience if self._token else None,
@@ -179,9 +179,9 @@ class AWSCredentialBroker:
 
     def _answer(self, principal: Principal, call: Call) -> Mapping[str, Any]:
         if self._token is None:
-            return aws_key.assume(call, self._profile, self._sts, self._pause)
+            return aws_key.assume(call, self._profile, self._endpoint, self._pause)
         token = self._token(principal)
-        return aws_web.assume(call, token, self._audience, self._sts, self._pause)
+        return aws_web.assume(call, token, self._audience, self._endpoint, self._pause)
 
     def _role(self, request: ToolRequest) -> Role:
         """Return the request's own role, or the template's."""

@@ -29,13 +29,23 @@ _SUFFIXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sts:
-    """Where STS is asked: `seconds` are for all attempts of one call together."""
+class Endpoint:
+    """Where STS is asked, or a `service` beside it, in which version of its API.
+
+    `seconds` are for all attempts of one call together.
+    """
 
     url: str
     region: str
     ca_bundle: Path | None
     seconds: float
+    service: str = "sts"
+    version: str = "2011-06-15"
+
+    @property
+    def namespace(self) -> str:
+        """The XML namespace of what it answers."""
+        return f"https://{self.service}.amazonaws.com/doc/{self.version}/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from botocore.credentials import ReadOnlyCredentials
 
-    from agentauth_cli.outbound.aws_call import Call, Sts
+    from agentauth_cli.outbound.aws_call import Call, Endpoint
+    from agentauth_cli.outbound.aws_query import Sign
 
 
 _FOR_TAGS = ("sts:TagSession", "sts:SetSourceIdentity")
@@ -27,7 +28,7 @@ _FOR_TAGS = ("sts:TagSession", "sts:SetSourceIdentity")
 
 
 def assume(
-    call: Call, profile: str | None, sts: Sts, pause: Callable[[float], None]
+    call: Call, profile: str | None, endpoint: Endpoint, pause: Callable[[float], None]
 ) -> Mapping[str, Any]:
     """Return the result of the call, not believed yet.
 
@@ -35,26 +36,24 @@ def assume(
     ProviderError.
     """
     source = source_credential(profile)
-
-    def sign(url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
-        return signed(source, sts.region, url, headers, body)
-
-    answer = Query(sts, pause, (source.secret_key or "", source.token or ""), sign).ask(form(call))
+    secrets = (source.secret_key or "", source.token or "")
+    answer = Query(endpoint, pause, secrets, signing(source, endpoint)).ask(form(call))
     if isinstance(answer, Refusal):
         raise _meant(call, answer)
     return answer
 
 
-def signed(
-    source: ReadOnlyCredentials, region: str, url: str, headers: Mapping[str, str], body: bytes
-) -> Mapping[str, str]:
-    """Return the headers of a POST to STS with its signature."""
+def signing(source: ReadOnlyCredentials, endpoint: Endpoint) -> Sign:
+    """Return what adds the signature of a POST to its headers."""
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
 
-    request = AWSRequest("POST", url, headers=dict(headers), data=body)
-    SigV4Auth(source, "sts", region).add_auth(request)
-    return dict(request.headers.items())
+    def sign(url: str, headers: Mapping[str, str], body: bytes) -> Mapping[str, str]:
+        request = AWSRequest("POST", url, headers=dict(headers), data=body)
+        SigV4Auth(source, endpoint.service, endpoint.region).add_auth(request)
+        return dict(request.headers.items())
+
+    return sign
 
 
 def _meant(call: Call, refusal: Refusal) -> AgentAuthError:

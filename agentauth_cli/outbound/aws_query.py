@@ -1,6 +1,7 @@
-"""One call of STS by AWS's query protocol: sent, again after a passing fault, its answer read.
+"""One call by AWS's query protocol: sent, again after a passing fault, its answer read.
 
-Source: the STS API reference, "Common errors", AssumeRole and AssumeRoleWithWebIdentity.
+Sources: the STS API reference, "Common errors", AssumeRole and AssumeRoleWithWebIdentity; the IAM
+API reference, "Common errors", PutRolePolicy.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agentauth_cli.transport import Deadline, send
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentauth_cli.outbound.aws_call import Sts
+    from agentauth_cli.outbound.aws_call import Endpoint
     from agentauth_cli.transport import Response
 
     Sign = Callable[[str, Mapping[str, str], bytes], Mapping[str, str]]
@@ -30,6 +31,7 @@ _SERVERS_FAULT = 500
 _BUSY = 429
 _PASSING = frozenset(
     {
+        "ConcurrentModification",
         "IDPCommunicationError",
         "RequestLimitExceeded",
         "Throttling",
@@ -46,7 +48,7 @@ _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What STS says against it, as it may be shown. `passes`: it may be another story later."""
+    """What AWS says against it, as it may be shown. `passes`: it may be another story later."""
 
     code: str
     why: str
@@ -64,12 +66,12 @@ def unsigned(_url: str, headers: Mapping[str, str], _body: bytes) -> Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """How STS is asked: `sign` returns the headers of a request, `secrets` are in no message.
+    """How AWS is asked: `sign` returns the headers of a request, `secrets` are in no message.
 
     `pause` waits between attempts, no longer than it is told.
     """
 
-    sts: Sts
+    endpoint: Endpoint
     pause: Callable[[float], None]
     secrets: tuple[str, ...]
     sign: Sign = unsigned
@@ -77,10 +79,18 @@ class Query:
     def ask(self, fields: Mapping[str, str]) -> Mapping[str, Any] | Refusal:
         """Return the result, `Expiration` as a time, not believed yet; or what speaks against it.
 
+        Raises ProviderError.
+        """
+        answer = self.said(fields)
+        return answer if isinstance(answer, Refusal) else _result(answer, fields["Action"])
+
+    def said(self, fields: Mapping[str, str]) -> aws_xml.Tree | Refusal:
+        """Return the whole answer, or what speaks against it.
+
         What passes by itself is tried three times in all, within one deadline; how long to wait is
         never the provider's word. Raises ProviderError.
         """
-        deadline = Deadline(self.sts.seconds)
+        deadline = Deadline(self.endpoint.seconds)
         response = standing(
             lambda: self._sent(fields, deadline),
             lambda answer: answer.status != _OK and self._refusal(answer).passes,
@@ -89,23 +99,28 @@ class Query:
         )
         if response.status != _OK:
             return self._refusal(response)
-        return _result(response.body, fields["Action"])
+        operation = fields["Action"]
+        try:
+            root = f"{operation}Response"
+            return aws_xml.parse(response.body, root, self.endpoint.namespace)
+        except ValueError as error:
+            raise ProviderAnswerError(f"the answer to {operation} {error}") from None
 
     def _sent(self, fields: Mapping[str, str], deadline: Deadline) -> Response:
         body = urlencode(fields).encode("ascii")
         return send(
             "POST",
-            self.sts.url,
+            self.endpoint.url,
             deadline=deadline,
-            headers=self.sign(self.sts.url, _HEADERS, body),
+            headers=self.sign(self.endpoint.url, _HEADERS, body),
             body=body,
-            ca_bundle=self.sts.ca_bundle,
+            ca_bundle=self.endpoint.ca_bundle,
         )
 
     def _refusal(self, response: Response) -> Refusal:
         """Return the error in the answer, by its status alone where it holds none."""
         try:
-            answer = aws_xml.parse(response.body, "ErrorResponse")
+            answer = aws_xml.parse(response.body, "ErrorResponse", self.endpoint.namespace)
         except ValueError:
             answer = {}
         error = answer.get("Error")
@@ -119,11 +134,7 @@ class Query:
         return Refusal(code, why, request_id, fault or code in _PASSING)
 
 
-def _result(body: bytes, operation: str) -> Mapping[str, Any]:
-    try:
-        answer = aws_xml.parse(body, f"{operation}Response")
-    except ValueError as error:
-        raise ProviderAnswerError(f"the answer to {operation} {error}") from None
+def _result(answer: aws_xml.Tree, operation: str) -> Mapping[str, Any]:
     result = answer.get(f"{operation}Result")
     if not isinstance(result, dict):
         raise ProviderAnswerError(f"the answer to {operation} has no result")

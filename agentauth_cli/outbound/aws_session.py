@@ -36,7 +36,9 @@ KEYS = {
 }
 
 _MARK = 16
-_LATEST = timedelta(seconds=60)
+LATEST = timedelta(seconds=60)
+"""How far AWS's clock may be ahead of ours."""
+
 _CLOCK = "Check this machine's clock, and the endpoint of the environment"
 _LISTS = frozenset({"s3:listbucket", "s3:listbucketversions", "s3:listbucketmultipartuploads"})
 _OUTSIDE_NAME = re.compile(r"[^A-Za-z0-9_+=,.@-]")
@@ -257,7 +259,7 @@ def believed(
         raise ProviderAnswerError("AWS answered with no usable Expiration")
     if end <= now:
         raise ProviderAnswerError("AWS answered with a credential that has expired", hint=_CLOCK)
-    if end > now + timedelta(seconds=asked) + _LATEST:
+    if end > now + timedelta(seconds=asked) + LATEST:
         why = "AWS answered with a credential that lives longer than asked"
         raise ProviderAnswerError(why, hint=_CLOCK)
     return values, end.astimezone(UTC)

@@ -15,7 +15,7 @@ from agentauth_cli.outbound.aws_refusal import hint
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from agentauth_cli.outbound.aws_call import Call, Sts
+    from agentauth_cli.outbound.aws_call import Call, Endpoint
     from agentauth_cli.secret import Secret
 
 _NEW_TOKEN = frozenset({"ExpiredTokenException", "IDPRejectedClaim"})
@@ -23,13 +23,13 @@ _NEW_TOKEN = frozenset({"ExpiredTokenException", "IDPRejectedClaim"})
 
 
 def assume(
-    call: Call, token: Secret, audience: str, sts: Sts, pause: Callable[[float], None]
+    call: Call, token: Secret, audience: str, endpoint: Endpoint, pause: Callable[[float], None]
 ) -> Mapping[str, Any]:
     """Return the result of the call, not believed yet.
 
     Raises SourceCredentialError where a new token would help, else ProviderError.
     """
-    query = Query(sts, pause, (token.reveal(),))
+    query = Query(endpoint, pause, (token.reveal(),))
     answer = query.ask({**form(call), "WebIdentityToken": token.reveal()})
     if isinstance(answer, Refusal):
         raise _meant(call, answer, audience)

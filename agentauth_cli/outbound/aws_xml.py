@@ -1,7 +1,7 @@
 """The XML of AWS's query protocol: one text, one meaning.
 
 Pure. Read with expat, but only what STS says: UTF-8 without a document type, entities of its own,
-processing instructions, comments or sections; elements of STS's namespace, each once in its place;
+processing instructions, comments or sections; elements of one namespace, each once in its place;
 text in the innermost alone. Errors are in words of our own and hold nothing of what was read.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 DEPTH = 8
 
 Tree = dict[str, Any]
@@ -20,7 +19,7 @@ _DECLARATION = re.compile(r"\s*<\?xml [^<>?]*\?>")
 _CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def parse(body: bytes, root: str) -> Tree:
+def parse(body: bytes, root: str, namespace: str) -> Tree:
     """Return what stands within the `root` of a document. Raises ValueError for anything else."""
     from xml.parsers import expat
 
@@ -33,7 +32,7 @@ def parse(body: bytes, root: str) -> Tree:
         raise ValueError("has a document type, comment, section or processing instruction")
     if _CONTROL.search(inside):
         raise ValueError("has a control character")
-    reader = _Reader()
+    reader = _Reader(namespace)
     parser = expat.ParserCreate("UTF-8", " ")
     parser.StartElementHandler = reader.start
     parser.EndElementHandler = reader.end
@@ -48,7 +47,8 @@ def parse(body: bytes, root: str) -> Tree:
 class _Reader:
     """Builds the tree. `_open` are the elements that have begun: name, those within, text."""
 
-    def __init__(self) -> None:
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
         self._open: list[tuple[str, Tree, list[str]]] = [("", {}, [])]
 
     def within(self, root: str) -> Tree:
@@ -59,8 +59,8 @@ class _Reader:
 
     def start(self, name: str, _attributes: object) -> None:
         space, _, local = name.rpartition(" ")
-        if space != NAMESPACE:
-            raise ValueError("has an element that is not of STS")
+        if space != self._namespace:
+            raise ValueError("has an element of another namespace")
         if len(self._open) > DEPTH:
             raise ValueError(f"is nested more than {DEPTH} deep")
         self._open.append((local, {}, []))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from agentauth_cli.cli import lease_revoke, lease_show
 from agentauth_cli.cli.leases import say_living
+from agentauth_cli.cli.login import leave
 from agentauth_cli.errors import ConfigError, ProviderRefusedError, UnknownNameError
-from agentauth_cli.model import Revocation
+from agentauth_cli.model import ProviderType, Revocation
 from agentauth_cli.testing import FakeBroker
 from agentauth_cli.wiring import Wiring
 from support.clock import FakeClock
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agentauth_cli.model import Lease, ProviderCredential
+    from agentauth_cli.ports import Revoker
 
 ENDS = "2026-11-23T10:15:00Z"
 
@@ -81,9 +83,9 @@ def issue(wiring: Wiring, name: str, **fields: Any) -> None:
     wiring.ledger.issue(active, {"event": "vend.issued", "lease": name}, lambda _: None)
 
 
-def revoke(wiring: Wiring, *names: str) -> int:
+def revoke(wiring: Wiring, *names: str, with_others: bool = False) -> int:
     """Revoke leases; the ledger stays sound."""
-    code = lease_revoke.work(wiring, names, "leak", as_json=False)
+    code = lease_revoke.work(wiring, names, "leak", with_others=with_others, as_json=False)
     assert sound(wiring.ledger)
     return code
 
@@ -220,7 +222,88 @@ def test_several_each_once_or_none(wiring: Wiring, capsys: pytest.CaptureFixture
         "outcome": "cannot be revoked alone",
         "lives_on": True,
         "ends_at": ENDS,
+        "reach": None,
     }
+
+
+@dataclass(frozen=True)
+class Together(Wiring):
+    """Parts that can end what only ends with others. `sought` are those that were asked for."""
+
+    sought: list[tuple[str, str]] = field(default_factory=list)
+
+    def revoker_of(self, provider: ProviderType, environment: str) -> Revoker:
+        """Return one that ends whatever it is asked to, and says what else."""
+        self.sought.append((provider, environment))
+
+        class Ends:
+            def revoke(self, lease: Lease, credential: object = None) -> Revocation:
+                assert credential is None
+                if environment == "gone":
+                    raise UnknownNameError(f"there is no tool {lease.tool!r}")
+                return Revocation("requested", f"all of {lease.tool}")
+
+        return Ends()
+
+
+def test_with_others_it_ends_what_ends_only_with_them(
+    wiring: Wiring, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AWS can only end all sessions of a role: that needs `--with-others`; one line a lease."""
+    together = Together(wiring.environ, wiring.clock, brokers=wiring.brokers)
+    for name in ("L1", "L2"):
+        issue(together, name, provider="aws")
+    issue(together, "L3", provider="aws", environment="gone")
+    assert revoke(together, "L1", "L2", "L3", with_others=True) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"L1: requested, ends at {ENDS}; all of s3_upload",
+        f"L2: requested, ends at {ENDS}; all of s3_upload",
+        f"L3: failed: there is no tool 's3_upload', ends at {ENDS}",
+    ]
+    assert together.sought == [("aws", "dev"), ("aws", "gone")]
+    records = [json.loads(one.record) for one in together.ledger.records()]
+    reach = [one.get("reach") for one in records if one["event"] == "lease.revoked"]
+    assert reach == ["all of s3_upload", "all of s3_upload", None]
+    assert lease_revoke.work(together, ["L1"], None, with_others=True, as_json=True) == 1
+    (shown,) = json.loads(capsys.readouterr().out)["leases"]
+    assert shown["reach"] == "all of s3_upload"
+
+
+def test_without_it_nothing_of_others_is_touched(wiring: Wiring) -> None:
+    """Alone by default."""
+    together = Together(wiring.environ, wiring.clock, brokers=wiring.brokers)
+    issue(together, "L1", provider="aws")
+    assert revoke(together, "L1") == 1
+    assert together.sought == []
+
+
+def test_a_logout_ends_what_dies_alone(
+    wiring: Wiring, broker: Broker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`exec` and `logout` revoke only what dies alone, and say what lives on."""
+    broker.answer = "revoked"
+    issue(wiring, "L1", provider="openai")
+    assert leave(wiring, "default", "okta/alice") == ["L1"]
+    assert broker.revoked == ["L1"]
+    assert capsys.readouterr().err == ""
+    broker.answer = ProviderRefusedError("not yours")
+    issue(wiring, "L2", provider="openai")
+    assert leave(wiring, "default", "okta/alice") == ["L2"]
+    assert capsys.readouterr().err.splitlines() == [
+        "L2 was not revoked: not yours",
+        f"lives on: L2 for s3_upload, until {ENDS}",
+    ]
+    broker.answer = "cannot be revoked alone"
+    issue(wiring, "L3", provider="aws")
+    reserve(wiring.ledger, "L4", charge(3, 99))
+    before, _ = wiring.ledger.head()
+    assert leave(wiring, "default", "okta/alice") == ["L3"]
+    assert broker.revoked == ["L1", "L2", "L2", "L3"]
+    newest = [json.loads(one.record) for one in wiring.ledger.records()][before:]
+    assert [(one["event"], one.get("lease")) for one in newest] == [
+        ("logout", None),
+        ("lease.settled", "L3"),
+    ]
 
 
 def test_a_damaged_record_hides_no_other(

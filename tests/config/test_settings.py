@@ -486,6 +486,15 @@ def test_managed_policies_that_would_surprise_are_refused(
     assert why in refused(**{"tools__put__policy_arns": [MANAGED]} | changes)
 
 
+def test_what_mints_is_not_what_revokes() -> None:
+    """A credential of its own, never the one that vends."""
+    aws = "environments__dev__aws"
+    keys = {f"{aws}__source": "profile:a", f"{aws}__revoke_source": "profile:a"}
+    why = "what mints could rewrite the roles that confine it: name another profile"
+    assert refused(**keys) == [f"environments.dev.aws.revoke_source: {why}"]
+    loaded(**keys | {f"{aws}__revoke_source": "profile:b"})
+
+
 # -- what comes later ------------------------------------------------------------------------
 
 

@@ -85,7 +85,7 @@ def by_token(second: Cloud, request: ToolRequest, shown: Secret) -> Mapping[str,
     """
     asking = broker(second, source="web_identity", token=lambda _: shown)
     call = asking._call(ALICE, request)
-    result = aws_web.assume(call, shown, AUDIENCE, asking._sts, lambda _: None)
+    result = aws_web.assume(call, shown, AUDIENCE, asking._endpoint, lambda _: None)
     return {ours: result["Credentials"][theirs] for theirs, ours in KEYS.items()}
 
 

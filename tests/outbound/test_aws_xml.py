@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentauth_cli.outbound.aws_xml import DEPTH, NAMESPACE, parse
+from agentauth_cli.outbound import aws_xml
+from agentauth_cli.outbound.aws_xml import DEPTH, Tree
+
+NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
+
+
+def parse(body: bytes, root: str) -> Tree:
+    """Read a document of STS."""
+    return aws_xml.parse(body, root, NAMESPACE)
 
 
 def document(inside: str, root: str = "Said", namespace: str = NAMESPACE) -> bytes:
