@@ -92,7 +92,8 @@ _FORMS = (
     r"aak_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}",  # an API key of ours
     # OpenAI; no word that ends so, as task- and risk- do, but for the end of an escape
     r"(?:(?<![A-Za-z])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2}))sk-[A-Za-z0-9_-]{20,}",
-    r"hf_[A-Za-z0-9]{20,}",  # Hugging Face
+    # Hugging Face: a stored one, and one that was exchanged
+    r"hf_(?:[A-Za-z0-9]{20,}|(?:jwt|oauth)_[A-Za-z0-9_.-]{20,})",
     r"ya29\.[A-Za-z0-9_.-]{10,}",  # Google access token
     r"gh[pousr]_[A-Za-z0-9]{20,}",  # GitHub
     r"(?:FwoGZXIvYXdz|IQoJb3JpZ2lu)[A-Za-z0-9+/=%_-]{20,}",  # AWS session token

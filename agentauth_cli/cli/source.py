@@ -80,8 +80,11 @@ def drop(wiring: Wiring, provider: str, environment: str | None, *, as_json: boo
     """Forget what is stored for an environment's provider; nothing is asked of the provider."""
     name = wiring.environment(None) if environment is None else environment
     slot = Slot(provider, name, {})  # also of a source that is configured no more
-    _write_down(wiring, slot, "removed")
-    _tell(slot, "removed" if wiring.sources.forget(slot) else "absent", as_json=as_json)
+    there = wiring.keyring.get(slot.entry) is not None
+    if there:
+        _write_down(wiring, slot, "removed")
+    wiring.sources.forget(slot)
+    _tell(slot, "removed" if there else "absent", as_json=as_json)
 
 
 def show(wiring: Wiring, *, as_json: bool) -> None:

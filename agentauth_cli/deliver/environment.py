@@ -30,10 +30,11 @@ _FORMS = (
     r"GOOGLE_(?:GHA_CREDS_PATH|IMPERSONATE_SERVICE_ACCOUNT|CLOUD_KEYFILE_JSON)",
     r"CLOUDSDK_(?:AUTH_.*|CORE_ACCOUNT|ACTIVE_CONFIG_NAME)",
     r"GCLOUD_KEYFILE_JSON",
-    # OpenAI, Anthropic, Terraform
+    # OpenAI, Anthropic, Terraform, Hugging Face (whose library exchanges before it reads HF_TOKEN)
     r"OPENAI_.*KEY",
     r"ANTHROPIC_(?:AUTH_.*|CUSTOM_HEADERS)",
     r"TF_TOKEN_.*",
+    r"HF_OIDC_.*",
     # what fetches tokens in CI: GitHub, GitLab, CircleCI, Azure Pipelines, Terraform Cloud
     r"ACTIONS_(?:ID_TOKEN_REQUEST|RUNTIME)_.*",
     r"CI_JOB_JWT.*",

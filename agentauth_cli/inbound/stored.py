@@ -135,11 +135,9 @@ class StoredSources:
         }
         self.keyring.set(slot.entry, Secret(json.dumps(fields)))
 
-    def forget(self, slot: Slot) -> bool:
-        """Forget a credential; say whether there was one."""
-        found = self.keyring.get(slot.entry) is not None
+    def forget(self, slot: Slot) -> None:
+        """Forget a credential; one that is not there is forgotten already."""
         self.keyring.delete(slot.entry)
-        return found
 
 
 def _read(entry: Secret) -> Kept:
