@@ -207,7 +207,7 @@ def _tool_conflicts(
         if environment not in data["environments"]:
             near = nearest_of(environment, data["environments"])
             yield (*at, "environments", environment), f"there is no such environment{near}"
-    walls: dict[str, str] = {}
+    walls: dict[tuple[str, str], str] = {}
     for environment, providers in data["environments"].items():
         over = entry["environments"].get(environment)
         here: At = at if over is None else (*at, "environments", environment)
@@ -225,29 +225,31 @@ def _tool_conflicts(
         if entry["provider"] == ProviderType.AWS and _role(merged, name, provider) is None:
             yield here, f"no `role`, and no role_arn_template in environment {environment}"
             continue
-        wall = _wall(merged, name, provider)
-        other = walls.setdefault(wall, environment)
-        if wall and other != environment:
-            what = wall.partition(" ")[0].replace("_", " ")
-            yield here, f"the same {what} in {other} and {environment}: environments are walls"
+        for what, which in _walls(merged, name, provider):
+            other = walls.setdefault((what, which), environment)
+            if other != environment:
+                yield here, f"the same {what} in {other} and {environment}: environments are walls"
 
 
-def _wall(entry: Mapping[str, Any], name: str, provider: Mapping[str, Any]) -> str:
-    """Return whom or what the tool acts as in an environment: its kind, and which. Empty: unsaid.
+def _walls(
+    entry: Mapping[str, Any], name: str, provider: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield whom or what the tool acts as in an environment: its kind, and which.
 
     No two environments may give a tool the same.
     """
     match entry["provider"]:
         case ProviderType.AWS:
-            return f"role {_role(entry, name, provider)}"
+            yield "role", f"{_role(entry, name, provider)}"
         case ProviderType.GCP:
-            account = entry["service_account"] or provider["service_account_template"]
-            filled = (account or "").replace("{project}", provider["project"])
-            return f"service_account {filled}" if filled else ""
+            account = _service_account(entry) or provider["service_account_template"]
+            if account:
+                yield "service account", account.replace("{project}", provider["project"])
         case ProviderType.OPENAI:
-            return f"project {provider['project_id']}"
-        case _:
-            return ""
+            yield "project", provider["project_id"]
+            account = _service_account(entry) or provider["service_account_id"]
+            if account:
+                yield "service account", account
 
 
 def _grant_conflicts(
@@ -348,6 +350,11 @@ def _role(entry: Mapping[str, Any], name: str, aws: Mapping[str, Any]) -> str | 
     return role_arn(aws["role_arn_template"], aws["account_id"], name)
 
 
+def _service_account(entry: Mapping[str, Any]) -> str | None:
+    account: str | None = entry["service_account"] or entry["service_account_id"]
+    return account
+
+
 def _tool(
     name: str, entry: Mapping[str, Any], environment: str, provider: Mapping[str, Any]
 ) -> Tool:
@@ -361,7 +368,7 @@ def _tool(
         grants=_grants(merged),
         duration=merged["duration"] or max(DURATION, _mintable(merged["provider"], provider)[0]),
         role=merged["role"],
-        service_account=merged["service_account"] or merged["service_account_id"],
+        service_account=_service_account(merged),
         policy_arns=tuple(merged["policy_arns"] or ()),
         oauth_scopes=tuple(merged["oauth_scopes"] or ()),
         unnarrowed=bool(merged["unnarrowed"]),

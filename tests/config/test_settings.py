@@ -403,6 +403,18 @@ def test_two_environments_never_give_a_tool_the_same_project_or_service_account(
         tools__ask=ask, environments__dev__openai=dev, environments__prod__openai=same
     ) == ["tools.ask: the same project in dev and prod: environments are walls"]
     loaded(tools__ask=ask, environments__dev__openai=dev, environments__prod__openai=other)
+    for key in ("service_account_id", "service_account"):
+        assert refused(
+            tools__ask={**ask, key: "sa_1"},
+            environments__dev__openai=dev,
+            environments__prod__openai=other,
+        ) == ["tools.ask: the same service account in dev and prod: environments are walls"]
+    own = {**other, "service_account_id": "sa_1"}
+    assert refused(
+        tools__ask=ask,
+        environments__dev__openai={**dev, "service_account_id": "sa_1"},
+        environments__prod__openai=own,
+    ) == ["tools.ask: the same service account in dev and prod: environments are walls"]
 
     read = {
         "provider": "gcp",
