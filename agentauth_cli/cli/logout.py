@@ -61,6 +61,8 @@ def log_out(wiring: Wiring, stored: Mapping[str, str], *, as_json: bool) -> None
         with _noting(failed):
             wiring.sessions.forget(name, partial(_left, wiring, name, settled), ended.append)
             gone.append(name)
+            if not ended:
+                screen.say(f"identity {name} is not in this keyring: nothing of it is revoked")
         for login in ended:  # also where it could not be written down: nobody else has it now
             _end(name, login)
     if as_json:
