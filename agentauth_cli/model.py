@@ -280,10 +280,14 @@ NOT_ALONE: Final = "cannot be revoked alone"
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """What came of ending a credential early. `reach`: what else ends with it, where that does."""
+    """What came of ending a credential early.
+
+    `reach`: what else ends with it, where that does; `endless`: it lives on after its lease, too.
+    """
 
     outcome: Literal["revoked", "requested", "unconfirmed", "cannot be revoked alone"]
     reach: str = ""
+    endless: bool = False
 
     @property
     def lives_on(self) -> bool:

@@ -66,16 +66,19 @@ def declare(group: typer.Typer) -> None:
 class Outcome:
     """What came of a revocation. `lives_on`: the credential can still be used.
 
-    `reach` says what else ends with it.
+    `reach` says what else ends with it; `endless`: it can be used after its lease, too.
     """
 
     lease: Lease
     said: str
     lives_on: bool = False
     reach: str = ""
+    endless: bool = False
 
     def __str__(self) -> str:
         ends = f", ends at {rfc3339(self.lease.ends_at)}" if self.lives_on else ""
+        if self.endless:
+            ends = f", lives on until it is revoked at {self.lease.provider}"
         reach = f"; {self.reach}" if self.reach else ""
         return f"{self.lease.id}: {self.said}{ends}{reach}"
 
@@ -85,7 +88,7 @@ class Outcome:
             "lease": self.lease.id,
             "outcome": self.said,
             "lives_on": self.lives_on,
-            "ends_at": rfc3339(self.lease.ends_at),
+            "ends_at": None if self.endless else rfc3339(self.lease.ends_at),
             "reach": self.reach or None,
         }
 
@@ -157,4 +160,4 @@ class Revoking:
 
 
 def _outcome(lease: Lease, found: Revocation) -> Outcome:
-    return Outcome(lease, found.outcome, lives_on=found.lives_on, reach=found.reach)
+    return Outcome(lease, found.outcome, found.lives_on, found.reach, found.endless)

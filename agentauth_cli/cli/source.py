@@ -68,7 +68,7 @@ def store(wiring: Wiring, provider: str, environment: str | None, *, as_json: bo
     Raises UsageError where the environment has no such source, or what is there cannot be one.
     """
     slot = wiring.made.slot(wiring.environment(environment), provider)
-    wiring.keyring.get(slot.entry)  # so that one that is locked asks beforehand
+    wiring.sources.has(slot)  # so that a keyring that is locked asks beforehand
     secret = formed(presented(slot.what), slot)
     _check_walls(wiring, slot, secret)
     _write_down(wiring, slot, "stored")
@@ -80,7 +80,7 @@ def drop(wiring: Wiring, provider: str, environment: str | None, *, as_json: boo
     """Forget what is stored for an environment's provider; nothing is asked of the provider."""
     name = wiring.environment(None) if environment is None else environment
     slot = Slot(provider, name, {})  # also of a source that is configured no more
-    there = wiring.keyring.get(slot.entry) is not None
+    there = wiring.sources.has(slot)
     if there:
         _write_down(wiring, slot, "removed")
     wiring.sources.forget(slot)

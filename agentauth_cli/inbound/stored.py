@@ -11,20 +11,23 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from agentauth_cli.errors import KeyringError, OriginError, SourceCredentialError, UsageError
 from agentauth_cli.secret import Secret
 from agentauth_cli.strict_json import parse_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from agentauth_cli.inbound.keyring import Keyring
 
 WHAT: Mapping[str, str] = MappingProxyType({"openai": "admin key", "huggingface": "token"})
 """What people call the credential that is stored for a provider."""
 
+T = TypeVar("T")
+
+_WITHOUT = "Without a keyring that is unlocked, set a `source` that needs none"
 _FORM = re.compile(r"[!-~]{16,1024}")
 
 
@@ -98,9 +101,8 @@ class StoredSources:
         try:
             kept = self.kept(slot)
         except KeyringError as error:
-            hint = "Unlock the keyring, or set a `source` that needs none"
             why = f"the {slot} is in the keyring, and {error.message}"
-            raise SourceCredentialError(why, hint=hint) from None
+            raise SourceCredentialError(why, hint=error.hint) from None
         if kept is None:
             why = f"the {slot} is not stored"
             raise SourceCredentialError(why, hint=f"Store it: {slot.again}")
@@ -117,7 +119,7 @@ class StoredSources:
 
         Raises SourceCredentialError where the entry is damaged.
         """
-        entry = self.keyring.get(slot.entry)
+        entry = _advised(lambda: self.keyring.get(slot.entry))
         if entry is None:
             return None
         try:
@@ -133,11 +135,24 @@ class StoredSources:
             "stored_at": now.isoformat(),
             "origins": dict(slot.origins),
         }
-        self.keyring.set(slot.entry, Secret(json.dumps(fields)))
+        _advised(lambda: self.keyring.set(slot.entry, Secret(json.dumps(fields))))
+
+    def has(self, slot: Slot) -> bool:
+        """Say whether anything is stored in this slot, damaged or not."""
+        return _advised(lambda: self.keyring.get(slot.entry)) is not None
 
     def forget(self, slot: Slot) -> None:
         """Forget a credential; one that is not there is forgotten already."""
-        self.keyring.delete(slot.entry)
+        _advised(lambda: self.keyring.delete(slot.entry))
+
+
+def _advised(ask: Callable[[], T]) -> T:
+    """Return the keyring's answer; where it gives none, logins are no help."""
+    try:
+        return ask()
+    except KeyringError as error:
+        hint = error.hint.replace(error.advice, _WITHOUT)
+        raise type(error)(error.message, hint=hint) from None
 
 
 def _read(entry: Secret) -> Kept:

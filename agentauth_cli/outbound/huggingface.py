@@ -128,8 +128,10 @@ class HuggingFaceCredentialBroker:
         A stored token is not the lease's own. Raises ProviderError.
         """
         del lease
-        if credential is None or credential.credential_type != _EXCHANGED:
-            return Revocation(NOT_ALONE)
+        if credential is None:
+            return Revocation(NOT_ALONE, endless=self._source == STORED)
+        if credential.credential_type != _EXCHANGED:
+            return Revocation(NOT_ALONE, endless=credential.lives_on)
         self._hub.revoke(Secret(credential.credentials["token"]))
         return Revocation("unconfirmed")
 

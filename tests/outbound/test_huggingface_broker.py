@@ -21,7 +21,7 @@ from agentauth_cli.errors import (
     SourceCredentialError,
     UsageError,
 )
-from agentauth_cli.model import Grant, Principal, ProviderType
+from agentauth_cli.model import Grant, Principal, ProviderType, Revocation
 from agentauth_cli.outbound.hub_place import Place, place
 from agentauth_cli.outbound.huggingface import HuggingFaceCredentialBroker
 from agentauth_cli.secret import Secret
@@ -134,6 +134,7 @@ def test_the_provider_judges_the_token(hub: Hub) -> None:
         ({"access_token": ["hf_x"]}, "access_token"),
         ({"access_token": "hf_x\nHF_ENDPOINT=http://evil"}, "access_token"),
         ({"access_token": "hf_\u2028"}, "access_token"),
+        ({"access_token": "hf_\x00x"}, "access_token"),
         ({"token_type": None}, "bearer"),
         ({"token_type": "mac"}, "bearer"),
         ({"issued_token_type": "urn:ietf:params:oauth:token-type:refresh_token"}, "kind of token"),
@@ -178,6 +179,9 @@ BAD: dict[str, Any] = {
     "another status": answer(GOOD, 201),
     "a redirect": redirect("http://127.0.0.1:1/oauth/token"),
     "cut short": cut(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n" + GOOD),
+    "a claim of 4 GiB": endless(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4294967296\r\n\r\n", b" " * 999
+    ),
     "no end of it": endless(b"HTTP/1.1 200 OK\r\n\r\n", b" " * 9999),
 }
 
@@ -252,12 +256,12 @@ def test_a_token_that_is_at_hand_can_be_asked_to_end(hub: Hub, tmp_path: Path) -
 def test_what_is_not_at_hand_or_not_the_leases_own_is_left_alone(hub: Hub) -> None:
     """Without the credential, and for a stored token that others hold too, nothing is asked."""
     mint = broker(hub.url)
-    assert mint.revoke(LEASE).outcome == "cannot be revoked alone"
+    assert mint.revoke(LEASE) == Revocation("cannot be revoked alone")
     token = hub.fine_grained(Scope("model", REPOSITORY, (READ,)))
     kept = storing(hub.url, token)
     made = kept.vend_credential(ALICE, SHORT)
-    for one in (kept, mint):
-        assert one.revoke(LEASE, made).outcome == "cannot be revoked alone"
+    for found in (kept.revoke(LEASE, made), kept.revoke(LEASE), mint.revoke(LEASE, made)):
+        assert found == Revocation("cannot be revoked alone", endless=True)
     assert REVOKE not in hub.paths("POST")
 
 
