@@ -179,16 +179,8 @@ def plan(settings: Settings, environment: str) -> Plan:
 def trust(plan: Plan, words: Words) -> dict[str, Any]:
     """Return the trust policy, the same for all roles."""
     if not plan.issuers:
-        tagging = ["sts:TagSession", "sts:SetSourceIdentity"] if plan.tagged else []
-        return _document(
-            [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"AWS": words.sources()},
-                    "Action": ["sts:AssumeRole", *tagging],
-                }
-            ]
-        )
+        who = {"Effect": "Allow", "Principal": {"AWS": words.sources()}}
+        return _document([who | {"Action": _assuming(plan)}])
     return _document(
         {
             "Effect": "Allow",
@@ -223,6 +215,17 @@ def boundary(plan: Plan) -> dict[str, Any]:
             hint="Spread the tools over several environments",
         )
     return found
+
+
+def assuming(plan: Plan, words: Words) -> dict[str, Any]:
+    """Return what the source has to be allowed: in another account, trust alone is not enough."""
+    roles = [words.role(one) for one in plan.roles]
+    return _document([{"Effect": "Allow", "Action": _assuming(plan), "Resource": roles}])
+
+
+def _assuming(plan: Plan) -> list[str]:
+    tagging = ["sts:TagSession", "sts:SetSourceIdentity"] if plan.tagged else []
+    return ["sts:AssumeRole", *tagging]
 
 
 def revoking(plan: Plan, words: Words) -> dict[str, Any]:

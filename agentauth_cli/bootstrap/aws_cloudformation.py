@@ -52,6 +52,8 @@ def cloudformation(plan: Plan) -> str:
         _BOUNDARY: _policy(plan, "boundary", aws.boundary(plan)),
         **{_logical("Role", one.role.name): _role(plan, one) for one in plan.roles},
     }
+    if not plan.issuers:
+        resources["Source"] = _policy(plan, "source", aws.assuming(plan, _WORDS))
     if plan.revoked_by is not None:
         resources["Revoke"] = _policy(plan, "revoke", aws.revoking(plan, _WORDS))
     template = {

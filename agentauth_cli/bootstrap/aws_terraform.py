@@ -65,6 +65,13 @@ def _blocks(plan: Plan) -> Iterator[Block]:
     )
     for one in plan.roles:
         yield from _role(plan, one)
+    if not plan.issuers:
+        yield _policy(
+            plan,
+            "source",
+            f"Assumes the roles of agentauth: for whoever {plan.source} is",
+            aws.assuming(plan, _WORDS),
+        )
     if plan.revoked_by is not None:
         yield _policy(
             plan,

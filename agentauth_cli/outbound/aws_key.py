@@ -73,5 +73,6 @@ def _denied(call: Call, refusal: Refusal) -> str:
                 "or set `session_tags = false`"
             )
     return (
-        f"See that {call.role.name} is there and trusts the source: run `agentauth bootstrap aws`"
+        f"See that {call.role.name} is there and trusts the source, and that the source may assume "
+        "it: run `agentauth bootstrap aws`"
     )

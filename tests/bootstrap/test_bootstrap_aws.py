@@ -221,6 +221,22 @@ def test_who_revokes_may_write_policies_of_confined_roles_alone() -> None:
         assert "agentauth-dev-revoke" not in written
 
 
+def test_who_mints_is_allowed_to_assume_these_roles_and_no_others() -> None:
+    """A trust policy alone is not enough in another account."""
+    found = planned()
+    assert aws.assuming(found, Plain())["Statement"] == [
+        {
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity"],
+            "Resource": ["role put"],
+        }
+    ]
+    for written in (terraform(found), cloudformation(found)):
+        assert "agentauth-dev-source" in written
+    for written in (terraform(planned(**KEYLESS)), cloudformation(planned(**KEYLESS))):
+        assert "agentauth-dev-source" not in written
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

@@ -483,7 +483,10 @@ MEANT: dict[str, tuple[str, str, str]] = {
     "trust": (
         "AccessDenied",
         "User: x is not authorized to perform: sts:AssumeRole on resource: y",
-        "See that put_file is there and trusts the source: run `agentauth bootstrap aws`",
+        (
+            "See that put_file is there and trusts the source, and that the source may assume it: "
+            "run `agentauth bootstrap aws`"
+        ),
     ),
     "packed size": (
         "PackedPolicyTooLarge",
