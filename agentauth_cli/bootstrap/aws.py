@@ -260,8 +260,14 @@ def _roles(settings: Settings, tools: Sequence[Tool], aws: Mapping[str, Any]) ->
     shared: dict[str, list[Tool]] = {}
     for tool in tools:
         shared.setdefault(settings.role(tool), []).append(tool)
+    taken: dict[str, str] = {}
     for name, those in shared.items():
         found, names = role(name), [one.name for one in those]
+        if taken.setdefault(found.name, name) != name:
+            raise ConfigError(
+                f"{taken[found.name]} and {name} have one name, and IAM knows roles by their name",
+                hint="Give one of the tools another `role`",
+            )
         if found.account != aws["account_id"]:
             raise ConfigError(
                 f"the role of {', '.join(names)} is of account {found.account}, the environment "

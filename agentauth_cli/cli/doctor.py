@@ -145,6 +145,9 @@ def _provider(
         yield _tried(about, lambda: check_source(profile_of(source)), f"source {source}")
     elif provider == ProviderType.GCP:
         yield _default_credentials(about, entry)
+    if provider == ProviderType.AWS and (revoke := entry["revoke_source"]):
+        key = f"{about}.revoke_source"
+        yield _tried(key, lambda: check_source(profile_of(revoke)), revoke)
 
 
 def _default_credentials(about: str, entry: Mapping[str, Any]) -> Finding:

@@ -248,6 +248,22 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"tools__put__role": "arn:aws:iam::222222222222:role/put"},
         "the role of put is of account 222222222222, the environment of 111111111111",
     ),
+    "two roles of one name": (
+        {
+            "tools__put__role": "arn:aws:iam::111111111111:role/a/put",
+            "tools__other": {
+                "provider": "aws",
+                "actions": ["aws.s3.put"],
+                "permissions": ["s3:PutObject"],
+                "resource": "s3://acme/y/*",
+                "role": "arn:aws:iam::111111111111:role/b/put",
+            },
+        },
+        (
+            "arn:aws:iam::111111111111:role/a/put and arn:aws:iam::111111111111:role/b/put have "
+            "one name, and IAM knows roles by their name"
+        ),
+    ),
     "no issuer": (
         {"environments__dev__aws__source": "web_identity"},
         "environment dev needs tokens, and no issuer gives any",
