@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         AWSCredentialBroker,
         GCPCredentialBroker,
         HuggingFaceCredentialBroker,
+        OpenAICredentialBroker,
     )
     from agentauth_cli.library.budgets import BudgetTracker
     from agentauth_cli.library.costs import calculate_cost
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         ToolRequest,
     )
     from agentauth_cli.money import Money
-    from agentauth_cli.outbound.openai import OpenAICredentialBroker
     from agentauth_cli.ports import (
         Clock,
         CredentialBroker,
@@ -75,6 +75,7 @@ _HOMES = {
         "AWSCredentialBroker",
         "GCPCredentialBroker",
         "HuggingFaceCredentialBroker",
+        "OpenAICredentialBroker",
     ),
     "library.budgets": ("BudgetTracker",),
     "library.costs": ("calculate_cost",),
@@ -86,7 +87,6 @@ _HOMES = {
         *("Principal", "ProviderCredential", "ProviderType", "Rate", "Resource", "ToolRequest"),
     ),
     "money": ("Money",),
-    "outbound.openai": ("OpenAICredentialBroker",),
     "ports": (*("Clock", "CredentialBroker", "IdentityVerifier", "PolicyDecisionPoint"),),
     "secret": ("Secret", "redact"),
     "testing.broker": ("FakeBroker",),

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.config.settings import STORED
-from agentauth_cli.errors import UnavailableError, UsageError
+from agentauth_cli.errors import ConfigError, UsageError
 from agentauth_cli.inbound.stored import Slot
 from agentauth_cli.model import ProviderType
 
@@ -49,11 +49,13 @@ class Brokers:
             from agentauth_cli.outbound.gcp import GCPCredentialBroker
 
             return GCPCredentialBroker(**self.gcp(environment))
-        if provider is ProviderType.HUGGINGFACE:
-            from agentauth_cli.outbound.huggingface import HuggingFaceCredentialBroker
+        if provider is ProviderType.OPENAI:
+            from agentauth_cli.outbound.openai import OpenAICredentialBroker
 
-            return HuggingFaceCredentialBroker(**self.huggingface(environment))
-        raise UnavailableError(f"the provider {provider}")
+            return OpenAICredentialBroker(**self.openai(environment))
+        from agentauth_cli.outbound.huggingface import HuggingFaceCredentialBroker
+
+        return HuggingFaceCredentialBroker(**self.huggingface(environment))
 
     def arguments(self, provider: ProviderType, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the broker of a provider in an environment.
@@ -63,6 +65,7 @@ class Brokers:
         told = {
             ProviderType.AWS: self.aws,
             ProviderType.GCP: self.gcp,
+            ProviderType.OPENAI: self.openai,
             ProviderType.HUGGINGFACE: self.huggingface,
         }
         return told[provider](environment)
@@ -124,6 +127,35 @@ class Brokers:
             "iam_credentials_endpoint": gcp["iam_credentials_endpoint"],
             "clock": self.clock,
         }
+
+    def openai(self, environment: str) -> dict[str, Any]:
+        """Return what the configuration says to the OpenAI broker of an environment."""
+        return {**self.openai_project(environment), **self._openai_way(environment)}
+
+    def openai_project(self, environment: str) -> dict[str, Any]:
+        """Return the same without what it mints with."""
+        openai = self.settings.provider(ProviderType.OPENAI, environment, "the broker")
+        return {
+            "project_id": openai["project_id"],
+            "service_account_id": openai["service_account_id"],
+            "identity_provider_id": openai["identity_provider_id"],
+            "audience": openai["audience"],
+            "base_url": openai["base_url"],
+            "token_endpoint": openai["token_endpoint"],
+            "clock": self.clock,
+        }
+
+    def _openai_way(self, environment: str) -> dict[str, Any]:
+        tokens = self.tokens(environment, ProviderType.OPENAI)
+        if tokens is None:
+            return {"admin_key": partial(self.stored, environment, ProviderType.OPENAI)}
+        audience = self.settings.environments[environment][ProviderType.OPENAI]["audience"]
+        if audience is None:
+            raise ConfigError(
+                f"environments.{environment}.openai needs `audience`",
+                hint="Set it to the audience that the identity provider at OpenAI expects",
+            )
+        return {"token": partial(tokens.token_for, audience=audience)}
 
     def huggingface(self, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the Hugging Face broker of an environment."""

@@ -115,7 +115,7 @@ class Wiring:
         """
         tool = self.settings.tool(name, self.environment(environment))
         if self.brokers is None:
-            self.settings.needs_later(tool)
+            self.settings.needs_later()
         return tool
 
     def environment(self, name: str | None) -> str:

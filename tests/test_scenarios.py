@@ -20,7 +20,9 @@ Files of the scenario stand behind lines ``-- name --``. Each runs in a folder o
 $USER is the OS account's name, $STS a loopback STS that answers good credentials, $TOKEN a JWT for
 the audience sts.amazonaws.com that lives for an hour. $HUB is a Hugging Face Hub that has a private
 model acme/private-llm, $PROOF a JWT that its publisher trusts, $FINE a stored token that reads just
-that model, $CLASSIC one that reads everything.
+that model, $CLASSIC one that reads everything. $OPENAI is the base URL of an OpenAI that has
+projects proj_dev and proj_keys with service accounts user-sa1 and user-sa2, $EXCHANGE its token
+endpoint, $SUBJECT a JWT that it maps to user-sa1, $ADMIN the admin key.
 """
 
 from __future__ import annotations
@@ -47,6 +49,8 @@ from support.hub import Hub
 from support.hub_publishers import AUDIENCE, Publisher
 from support.hub_tokens import READ, Scope
 from support.issuer import signer
+from support.openai_api import OpenAIServer
+from support.openai_org import Project
 from support.sts import credential
 
 if TYPE_CHECKING:
@@ -100,11 +104,26 @@ def hub() -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.fixture(scope="module")
+def openai() -> Iterator[dict[str, str]]:
+    """Run an OpenAI as long as the scenarios last; return the names of what it has."""
+    with OpenAIServer() as server:
+        server.org.projects["proj_keys"] = Project("proj_keys")
+        server.org.add_account("proj_keys", "agentauth").id = "user-sa2"
+        yield {
+            "OPENAI": server.base_url,
+            "EXCHANGE": server.token_url,
+            "SUBJECT": server.subject_token(exp=4_000_000_000),
+            "ADMIN": server.admin_key,
+        }
+
+
 @pytest.fixture
 def stage(
     tmp_path: Path,
     sts: str,
     hub: dict[str, str],
+    openai: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> Stage:
@@ -129,7 +148,7 @@ def stage(
     user = pwd.getpwuid(os.getuid()).pw_name
     ends = int(datetime.now(UTC).timestamp()) + 3600
     token = signer("ES256").token({"sub": user, "aud": "sts.amazonaws.com", "exp": ends})
-    names = {"WORK": str(tmp_path), "USER": user, "STS": sts, "TOKEN": token, **hub}
+    names = {"WORK": str(tmp_path), "USER": user, "STS": sts, "TOKEN": token, **hub, **openai}
     return Stage(tmp_path, names, monkeypatch, capfd)
 
 

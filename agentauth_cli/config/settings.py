@@ -14,6 +14,7 @@ from agentauth_cli.model import ProviderType
 from agentauth_cli.outbound import gcp_account
 from agentauth_cli.outbound.aws_session import ARNS_LIMIT, LONGEST, SHORTEST, role_arn
 from agentauth_cli.outbound.hub_place import LIFE
+from agentauth_cli.outbound.openai_key import EXCHANGED
 from agentauth_cli.policy.matching import Template
 from agentauth_cli.policy.narrow import Allowance, Tool, ToolGrant, canonical
 from agentauth_cli.tables.shape import At, Document, Problem, did_you_mean, nearest_of
@@ -106,13 +107,10 @@ class Settings:
         entry = self.tools.get(tool)
         return entry is not None and bool(_merged(entry, environment)["trust_reported_usage"])
 
-    def needs_later(self, tool: Tool) -> None:
-        """Raise UnavailableError naming what this tool needs that this version does not have."""
-        missing = list(self.later)
-        if tool.provider is ProviderType.OPENAI:
-            missing.append(f"the provider {tool.provider}")
-        if missing:
-            raise UnavailableError(missing[0])
+    def needs_later(self) -> None:
+        """Raise UnavailableError naming what this version does not have and every request needs."""
+        if self.later:
+            raise UnavailableError(self.later[0])
 
 
 def _known(names: Iterable[str]) -> str | None:
@@ -294,8 +292,11 @@ def _mintable(name: str, provider: Mapping[str, Any] | None) -> tuple[int, int]:
         return SHORTEST, LONGEST
     if name == ProviderType.GCP:
         return gcp_account.SHORTEST, gcp_account.LONGEST
-    if name == ProviderType.HUGGINGFACE and provider and provider["source"] in KEYLESS:
+    keyless = provider is not None and provider["source"] in KEYLESS
+    if name == ProviderType.HUGGINGFACE and keyless:
         return LIFE, LIFE
+    if name == ProviderType.OPENAI and keyless:
+        return EXCHANGED, LONGEST
     return 1, LONGEST
 
 

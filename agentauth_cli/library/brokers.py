@@ -5,12 +5,13 @@ A broker called by hand mints, and does nothing else: no switch, policy, budget 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import NotConfiguredError
 from agentauth_cli.library.door import AgentAuth
 from agentauth_cli.model import ProviderType
-from agentauth_cli.outbound import aws, gcp, huggingface
+from agentauth_cli.outbound import aws, gcp, huggingface, openai
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,27 @@ class HuggingFaceCredentialBroker(huggingface.HuggingFaceCredentialBroker):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**_filled(given, ProviderType.HUGGINGFACE, "namespace"))
+
+
+class OpenAICredentialBroker(openai.OpenAICredentialBroker):
+    """Mints for an OpenAI project; the arguments are those of `agentauth_cli.outbound.openai`.
+
+    What is not given is that of the environment with this `project_id`, and of no other.
+    """
+
+    def __init__(self, *, project_id: str, **given: Any) -> None:
+        super().__init__(**{**_of_project(project_id, given), "project_id": project_id, **given})
+
+
+def _of_project(project_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is configured for a project; what to mint with only where none is given."""
+    with contextlib.suppress(NotConfiguredError), AgentAuth.from_config().wiring() as wiring:
+        for name, providers in wiring.settings.environments.items():
+            entry = providers.get(ProviderType.OPENAI)
+            if entry is not None and entry["project_id"] == project_id:
+                ways = given.keys() & {"token", "admin_key"}
+                return wiring.made.openai_project(name) if ways else wiring.made.openai(name)
+    return {}
 
 
 def _filled(given: Mapping[str, Any], provider: ProviderType, key: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import tomlkit
 from agentauth_cli.config import settings
 from agentauth_cli.errors import ConfigError, UnavailableError, UnknownNameError
 from agentauth_cli.inbound.os_account import OsAccount
-from agentauth_cli.model import ProviderType
 from agentauth_cli.policy.narrow import Allowance
 from support.configs import FOLDER, PROD, TEMPLATE, config, load, loaded, refused
 
@@ -524,25 +523,15 @@ def test_what_this_version_has_not_is_named_by_the_request_that_needs_it(
     """It loads; the request that needs it is UnavailableError, naming the key."""
     found = loaded(**changes)
     with pytest.raises(UnavailableError) as caught:
-        found.needs_later(found.tool("put", "dev"))
+        found.needs_later()
     assert caught.value.message == named
 
 
-def test_another_tools_needs_are_not_this_ones() -> None:
-    """What a later version needs stops the request that needs it, and no other."""
+def test_nothing_of_the_example_is_for_later() -> None:
+    """Every provider of the specification's example is one that this version has."""
     found, _ = settings.load(EXAMPLE.encode(), FOLDER)
     assert found is not None
-    found.needs_later(found.tool("s3_upload", "dev"))
-
-
-def test_other_providers_are_named() -> None:
-    """A tool of a provider that this version has not says which."""
-    found, _ = settings.load(EXAMPLE.encode(), FOLDER)
-    assert found is not None
-    for tool in found.every_tool():
-        if tool.provider is ProviderType.OPENAI:
-            with pytest.raises(UnavailableError, match=f"the provider {tool.provider}"):
-                found.needs_later(tool)
+    found.needs_later()
 
 
 TOKENS = [
@@ -615,6 +604,28 @@ def test_an_exchanged_token_of_hugging_face_lives_for_an_hour() -> None:
         ]
     over = {**PULL, "environments": {"prod": {"duration": "15m"}}}
     assert loaded(**both, tools__pull=over).tool("pull", "prod").duration == 900
+
+
+def test_an_exchanged_token_of_openai_may_live_for_an_hour() -> None:
+    """Without a duration it is that hour; less is refused, but not of a key."""
+    token, key = {"project_id": "p1"}, {"project_id": "p2", "source": "admin_key"}
+    both = {
+        "environments__dev__openai": token,
+        "environments__prod__openai": {**key, "same_account": True},
+    }
+    ask = {
+        "provider": "openai",
+        "actions": ["openai.chat.generate"],
+        "permissions": ["model.request"],
+        "resource": "${project_id}",
+    }
+    found = loaded(**both, tools__ask=ask)
+    assert found.tool("ask", "dev").duration == 3600
+    assert found.tool("ask", "prod").duration == 900
+    assert refused(**both, tools__ask={**ask, "duration": "15m"}) == [
+        "tools.ask.duration: openai mints 3600 s to 43200 s"
+    ]
+    loaded(**both, tools__ask={**ask, "duration": "2h"})
 
 
 @pytest.mark.parametrize(

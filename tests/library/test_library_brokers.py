@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +14,10 @@ from agentauth_cli import (
     OpenAICredentialBroker,
     Principal,
     ProviderType,
+    Secret,
     ToolRequest,
 )
-from agentauth_cli.errors import ConfigError, UnavailableError, UsageError
+from agentauth_cli.errors import ConfigError, SourceCredentialError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,14 +176,71 @@ def test_a_namespace(
     assert (broker.namespace, shown.source, shown.endpoint) == (namespace, source, endpoint)
 
 
-def test_a_project() -> None:
-    """`OpenAICredentialBroker` can be made; this version vends for AWS alone, and says so."""
-    broker = OpenAICredentialBroker(project_id="proj-1")
-    request = ToolRequest("chat", ProviderType.OPENAI, "x", "proj-1")
-    with pytest.raises(UnavailableError, match="the provider openai"):
-        broker.vend_credential(WHO, request)
-    with pytest.raises(UnavailableError):
-        broker.preview(WHO, request)
+CHAT = ToolRequest("chat", ProviderType.OPENAI, "model.request", "proj-dev", unnarrowed=True)
+OPENAI = """\
+version = 1
+default_environment = "prod"
+
+[environments.dev.openai]
+project_id = "proj-dev"
+service_account_id = "sa_dev"
+identity_provider_id = "idp_1"
+audience = "acme"
+token_file = "token"
+token_endpoint = "https://auth.dev.example/token"
+
+[environments.prod.openai]
+project_id = "proj-prod"
+service_account_id = "sa_prod"
+source = "admin_key"
+same_account = true
+base_url = "https://api.prod.example/v1"
+"""
+
+
+def test_a_project_without_a_configuration(folder: Path) -> None:
+    """`OpenAICredentialBroker` can be made, and mints with what it is given."""
+    del folder
+    broker = OpenAICredentialBroker(project_id="proj-dev")
+    with pytest.raises(SourceCredentialError, match="proj-dev"):
+        broker.vend_credential(WHO, CHAT)
+
+
+def test_a_project_is_that_of_its_environment(folder: Path) -> None:
+    """What is not given is said by the environment of the project, and by no other."""
+    write(folder, OPENAI)
+    shown = OpenAICredentialBroker(project_id="proj-dev").preview(
+        WHO, replace(CHAT, max_duration=3_600)
+    )
+    assert shown.endpoint == "https://auth.dev.example/token"
+    assert shown.parameters["service_account_id"] == "sa_dev"
+    assert (shown.source, shown.audience) == ("web_identity", "acme")
+    with pytest.raises(SourceCredentialError):
+        OpenAICredentialBroker(project_id="proj-test").preview(WHO, CHAT)
+
+
+def test_a_project_with_a_key_of_ones_own(folder: Path) -> None:
+    """A way to mint that is given takes the place of the one that is configured."""
+    write(folder, OPENAI)
+    for project, account, endpoint in (
+        ("proj-dev", "sa_dev", "https://api.openai.com/v1"),
+        ("proj-prod", "sa_prod", "https://api.prod.example/v1"),
+    ):
+        broker = OpenAICredentialBroker(project_id=project, admin_key=lambda: Secret("x"))
+        shown = broker.preview(WHO, replace(CHAT, resource=project))
+        assert account in shown.operation
+        assert (shown.source, shown.endpoint) == ("admin_key", endpoint)
+
+
+def test_a_project_that_lacks_something(folder: Path) -> None:
+    """Web identity needs its audience; an admin key is looked up when something is minted."""
+    write(folder, OPENAI.replace('audience = "acme"\n', ""))
+    with pytest.raises(ConfigError, match=r"environments\.dev\.openai needs `audience`"):
+        OpenAICredentialBroker(project_id="proj-dev")
+    shown = OpenAICredentialBroker(project_id="proj-prod").preview(
+        WHO, replace(CHAT, resource="proj-prod")
+    )
+    assert shown.source == "admin_key"
 
 
 def test_it_mints_for_no_other_provider(folder: Path) -> None:
