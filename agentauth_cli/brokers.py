@@ -13,11 +13,13 @@ from agentauth_cli.model import ProviderType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from pathlib import Path
 
     from agentauth_cli.config.settings import Settings
     from agentauth_cli.inbound.provider_token import ProviderTokens
     from agentauth_cli.inbound.stored import StoredSources
+    from agentauth_cli.model import Usage
     from agentauth_cli.ports import Clock, CredentialBroker, Revoker
     from agentauth_cli.secret import Secret
 
@@ -131,6 +133,15 @@ class Brokers:
     def openai(self, environment: str) -> dict[str, Any]:
         """Return what the configuration says to the OpenAI broker of an environment."""
         return {**self.openai_project(environment), **self._openai_way(environment)}
+
+    def openai_usage(self, environment: str, since: datetime) -> dict[str, Usage]:
+        """Return what each API key of an environment's project used since, by the key's id.
+
+        Raises ConfigError, SourceCredentialError, ProviderError.
+        """
+        from agentauth_cli.outbound.openai import OpenAICredentialBroker
+
+        return OpenAICredentialBroker(**self.openai(environment)).billed(since)
 
     def openai_project(self, environment: str) -> dict[str, Any]:
         """Return the same without what it mints with."""

@@ -25,9 +25,10 @@ _agentauth() {
         "demo") words="--keep --help" ;;
         "disable") words="--tool --provider --principal --environment --all --reason --until --revoke --with-others --force --json --help" ;;
         "enable") words="--tool --provider --principal --environment --all --reason --json --help" ;;
-        "budget") words="record prices show --help" ;;
+        "budget") words="record prices sync show --help" ;;
         "budget record") words="--tokens --cost --model --usage-json --identity --json --help" ;;
         "budget prices") words="--update --json --help" ;;
+        "budget sync") words="--env --json --help" ;;
         "budget show") words="--json --help" ;;
         "lease") words="list show revoke --help" ;;
         "lease list") words="--json --help" ;;

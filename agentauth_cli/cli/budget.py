@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from agentauth_cli.cli import prices, record, screen
+from agentauth_cli.cli import prices, record, screen, sync
 from agentauth_cli.cli.options import Json
 from agentauth_cli.deliver.formats import rfc3339
 from agentauth_cli.ledger.rows import stamp
@@ -32,6 +32,7 @@ def declare(app: typer.Typer) -> None:
     app.add_typer(group, name="budget")
     record.declare(group)
     prices.declare(group)
+    sync.declare(group)
 
     @group.command()
     def show(*, as_json: Json = False) -> None:

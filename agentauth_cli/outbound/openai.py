@@ -18,12 +18,13 @@ from agentauth_cli.outbound.openai_admin import Admin
 from agentauth_cli.outbound.openai_call import Caller
 from agentauth_cli.outbound.openai_exchange import Exchange
 from agentauth_cli.outbound.openai_key import check_project, identifier, scopes
+from agentauth_cli.outbound.openai_usage import billed
 from agentauth_cli.secret import SecretMapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from agentauth_cli.model import Lease, Preview, Principal, ToolRequest
+    from agentauth_cli.model import Lease, Preview, Principal, ToolRequest, Usage
     from agentauth_cli.ports import Clock
     from agentauth_cli.secret import Secret
 
@@ -115,6 +116,20 @@ class OpenAICredentialBroker:
         if not key_id:
             return Revocation(NOT_ALONE)
         return self._chosen().delete(key_id)
+
+    def billed(self, since: datetime) -> dict[str, Usage]:
+        """Return what each key of the project used since, tokens and cost, by the key's id.
+
+        Days are whole ones, in UTC. Raises ConfigError where there is no admin key to ask with,
+        SourceCredentialError, ProviderError.
+        """
+        way = self._chosen()
+        if not isinstance(way, Admin):
+            raise ConfigError(
+                f"project {self.project_id} has no admin key, which alone reads what was billed",
+                hint='Set `source = "admin_key"`, and see `agentauth source add --help`',
+            )
+        return billed(way.read, self.project_id, since)
 
     def _chosen(self) -> Admin | Exchange:
         if self._way is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from agentauth_cli.errors import (
     AgentAuthError,
@@ -16,7 +16,7 @@ from agentauth_cli.outbound import openai_key
 from agentauth_cli.outbound.openai_call import Caller, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from agentauth_cli.model import Principal, ToolRequest
@@ -84,6 +84,13 @@ class Admin:
         if not openai_key.is_gone(answer, key_id):
             raise ProviderAnswerError(f"OpenAI did not confirm that {key_id} is deleted")
         return Revocation("revoked")
+
+    def read(self, path: str) -> Mapping[str, Any]:
+        """Return what OpenAI says at a path, not believed yet. Raises as `make`."""
+        answer = self.caller.ask("GET", self.base + path, bearer=self.key())
+        if isinstance(answer, Refusal):
+            raise _meant(path.partition("?")[0], answer)
+        return answer
 
     @property
     def _project(self) -> str:

@@ -10,16 +10,22 @@ import openai
 import pytest
 
 from agentauth_cli import AgentAuth, ConfigError, Principal, Secret
+from agentauth_cli.cli import sync
 from agentauth_cli.cli.preview import shape
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.vending import Asked, preview
+from agentauth_cli.wiring import utc_now
 from support import keyrings
+from support.clock import FakeClock
+from support.ledgers import sound
 from support.openai_api import ACCOUNT, AUDIENCE, PROJECT, PROVIDER, OpenAIServer
 from support.openai_vend import chat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from agentauth_cli.ports import Clock
 
 WHO = Principal("os/alice", "alice", auth="os")
 CONFIG = """\
@@ -61,7 +67,15 @@ def api() -> Iterator[OpenAIServer]:
 class Door:
     """A configuration on disk, and the door to it."""
 
-    def __init__(self, folder: Path, api: OpenAIServer, way: str, *, unnarrowed: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api: OpenAIServer,
+        way: str,
+        *,
+        unnarrowed: bool,
+        clock: Clock = utc_now,
+    ) -> None:
         self.environ = {
             f"AGENTAUTH_{name}_DIR": str(folder / name.lower())
             for name in ("CONFIG", "STATE", "DATA")
@@ -77,7 +91,7 @@ class Door:
         }.items():
             (config / name).write_text(content)
             (config / name).chmod(0o600)
-        self.auth = AgentAuth(environ=lambda: self.environ)
+        self.auth = AgentAuth(environ=lambda: self.environ, clock=clock)
 
     def store(self, admin_key: str) -> None:
         """Store the admin key as `source add` does."""
@@ -163,4 +177,53 @@ def test_a_dry_run(tmp_path: Path, api: OpenAIServer) -> None:
         "expires_in_seconds": 3_600,
         "scopes": ["model.request"],
     }
+    assert not api.asked
+
+
+def test_what_was_billed_is_what_a_lease_is_charged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`budget sync` from OpenAI's usage and cost endpoints by key: `billed`."""
+    clock = FakeClock()
+    with OpenAIServer(clock) as api:
+        way = f'source = "admin_key"\nsame_account = true\nbase_url = "{api.base_url}"'
+        door = Door(tmp_path, api, way, unnarrowed=False, clock=clock)
+        keyrings.use(monkeypatch, keyrings.variables(tmp_path))
+        door.store(api.admin_key)
+        used, idle = (
+            door.auth.vend(WHO, "openai_chat", estimate_tokens=15, estimate_cost="0.50")
+            for _ in range(2)
+        )
+        assert chat(api, used.credentials) == "yes"
+
+        def run() -> list[dict[str, Any]]:
+            with door.auth.wiring() as wiring:
+                sync.work(wiring, None, as_json=True)
+                assert sound(wiring.ledger)
+            return list(json.loads(capsys.readouterr().out)["leases"])
+
+        # More than was reserved counts at once, and less not yet.
+        (one,) = run()
+        assert one["lease"] == used.lease
+        assert one["tokens"] == {"before": 15, "after": 20}
+        assert one["cost"] == {"before": "0.50", "after": "0.50"}
+        assert run() == []
+        clock.advance(seconds=3_600 + 86_400)
+        changed = {each["lease"]: (each["tokens"], each["cost"]) for each in run()}
+        assert changed[used.lease] == (
+            {"before": 20, "after": 20},
+            {"before": "0.50", "after": "0.00002"},
+        )
+        assert changed[idle.lease][0] == {"before": 15, "after": 0}
+        assert run() == []
+        marks = {one["usage"] for one in door.records("usage.recorded")}
+        assert marks == {"billed"}
+
+
+def test_nothing_else_than_an_admin_key_reads_it(tmp_path: Path, api: OpenAIServer) -> None:
+    """An environment without one is named, and nobody is asked."""
+    way = f'identity_provider_id = "{PROVIDER}"\naudience = "{AUDIENCE}"\ntoken_file = "token"'
+    door = Door(tmp_path, api, way, unnarrowed=True)
+    with door.auth.wiring() as wiring, pytest.raises(ConfigError, match="no admin key of OpenAI"):
+        sync.work(wiring, "dev", as_json=False)
     assert not api.asked
