@@ -13,6 +13,7 @@ import pytest
 
 from agentauth_cli.config import settings
 from agentauth_cli.inbound.ci.gitlab import variable_for
+from agentauth_cli.model import ProviderType
 from agentauth_cli.policy import rules
 from support.action import ACTION, yaml
 from support.cloud import ACCOUNT, ROOT, Cloud
@@ -117,12 +118,15 @@ def test_every_policy_of_the_readme_loads() -> None:
 
 
 def test_every_configuration_of_the_readme_loads() -> None:
-    """What the README shows of config.toml loads, each issuer beside the environment it shows."""
-    issuers = [block for block in blocks("toml") if "[inbound.issuers" in block]
-    (environment,) = [block for block in blocks("toml") if "[environments" in block]
-    assert len(issuers) == 2
-    text = "\n".join([HEAD, *issuers, environment])
-    assert settings.load(text.encode(), Path())[1] == []
+    """What the README shows of config.toml loads, all of it together."""
+    shown = [
+        block for block in blocks("toml") if "[inbound.issuers" in block or "[environments" in block
+    ]
+    assert len(shown) == 6
+    found, problems = settings.load("\n".join([HEAD, *shown]).encode(), Path())
+    assert problems == []
+    assert found is not None
+    assert {tool.provider for tool in found.every_tool()} == set(ProviderType)
 
 
 def test_the_jobs_of_the_readme_say_what_is_there() -> None:
