@@ -48,7 +48,7 @@ AUDIENCE = "sts.amazonaws.com"
 _NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 _UNENFORCED = (
     "how often the session is used: budgets and rate limits count credentials, not calls",
-    "an earlier end: no kill switch ends a session that has been vended",
+    "an earlier end of one session: AWS ends all that a role has given out, with `--with-others`",
 )
 
 _WIDER = (

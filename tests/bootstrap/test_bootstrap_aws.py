@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import hcl2
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentauth_cli.bootstrap import aws
 from agentauth_cli.bootstrap.aws import Plan, ToolRole, Trusted, plan
 from agentauth_cli.bootstrap.aws_cloudformation import cloudformation
 from agentauth_cli.bootstrap.aws_terraform import terraform
 from agentauth_cli.errors import ConfigError
+from agentauth_cli.model import Principal
+from agentauth_cli.outbound.aws_session import session_policy
+from agentauth_cli.policy.narrow import narrow
+from support import absent
 from support.configs import loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 ISSUER = {"issuer": "https://id.acme.dev/o", "audience": "agentauth", "client_id": "agents"}
 KEYLESS: dict[str, Any] = {
@@ -302,6 +313,48 @@ def test_an_environment_without_aws_is_named() -> None:
         plan(loaded(environments__dev={"gcp": {"project": "x"}}), "dev")
 
 
+# -- what a request fills in -----------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    ["${principal.name}", "${tool}", "${account_id}", "${principal.hash}", "/", "a", "$x", "b"]
+)
+NAMES = st.text(st.sampled_from("az09._@+=,-"), min_size=1, max_size=6).filter(
+    lambda one: ".." not in one
+)
+
+
+@given(st.lists(PIECES, max_size=6), st.sampled_from(["", "/*", "*"]), NAMES)
+def test_a_role_has_room_for_whatever_a_request_fills_in(
+    pieces: list[str], end: str, name: str
+) -> None:
+    """No session policy asks for what its role does not have: nothing vended is dead."""
+    resource = f"s3://acme/x{''.join(pieces)}{end}"
+    settings = loaded(
+        tools__put__resource=resource, tools__put__permissions=["s3:PutObject", "s3:ListBucket"]
+    )
+    (role,) = plan(settings, "dev").roles
+    narrowed = narrow(settings.tool("put", "dev"), Principal(f"corp/{name}", name), None)
+    assert not narrowed.refusal
+    asked = json.loads(session_policy(narrowed.grants))["Statement"]
+    for mine, theirs in zip(asked, role.statements, strict=True):
+        assert matches(theirs["Resource"], mine["Resource"])
+        if "Condition" in theirs:
+            assert matches(prefix(theirs), prefix(mine))
+
+
+def prefix(statement: Mapping[str, Any]) -> str:
+    """Return the prefix that may be listed."""
+    ((said,),) = [list(one.values()) for one in statement["Condition"].values()]
+    return str(said)
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Say whether IAM's pattern has all that a name, or another pattern, stands for."""
+    pieces = re.split(r"(\$\{[*?$]\}|\*)", pattern)
+    form = "".join(".*" if one == "*" else re.escape(one) for one in pieces)
+    return re.fullmatch(form, name) is not None
+
+
 # -- as text ---------------------------------------------------------------------------------------
 
 
@@ -329,3 +382,13 @@ def test_both_languages_say_the_same() -> None:
         *("aws_iam_role", "aws_iam_role_policy"),
     ]
     assert parsed["provider"][0]['"aws"']["allowed_account_ids"] == ['"111111111111"']
+
+
+def test_terraform_finds_nothing_to_lay_out_otherwise(tmp_path: Path) -> None:
+    """`terraform fmt -check`, which reads the whole of it."""
+    revoked = {"environments__dev__aws__revoke_source": "profile:security"}
+    for name, changes in (("keyed", revoked), ("keyless", KEYLESS | revoked)):
+        (tmp_path / f"{name}.tf").write_text(terraform(planned(**changes)))
+    command = [absent.program("terraform"), "fmt", "-check", "-diff"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
