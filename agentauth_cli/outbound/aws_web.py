@@ -22,6 +22,12 @@ _NEW_TOKEN = frozenset({"ExpiredTokenException", "IDPRejectedClaim"})
 """What a new token mends."""
 
 
+_OTHER_AUDIENCE = (
+    "Give IAM's OIDC provider the audience {audience}; AWS takes a token's `azp` for its audience "
+    "where it has one, so that it has to be the same, or left out"
+)
+
+
 def assume(
     call: Call, token: Secret, audience: str, endpoint: Endpoint, pause: Callable[[float], None]
 ) -> Mapping[str, Any]:
@@ -53,4 +59,6 @@ def _meant(call: Call, refusal: Refusal, audience: str) -> AgentAuthError:
         ),
     }
     meant = hints.get(code) or hint(call, refusal)
+    if code == "InvalidIdentityToken" and "audience" in refusal.why:
+        meant = _OTHER_AUDIENCE.format(audience=audience)
     return ProviderRefusedError(message, hint=meant, code=code, request_id=refusal.request_id)

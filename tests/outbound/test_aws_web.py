@@ -472,6 +472,15 @@ def test_a_token_that_is_refused_is_no_source(code: str) -> None:
     assert caught.value.hint.startswith("Get a new token")
 
 
+def test_a_token_with_an_azp_is_for_that_audience_at_aws() -> None:
+    """What AWS compares is not always the token's `aud`: the hint says so."""
+    said = error("InvalidIdentityToken", "Incorrect token audience", 400)
+    with Faulty([said]) as server, pytest.raises(ProviderRefusedError) as caught:
+        broker(server.url, audience="sts.example").vend_credential(ALICE, PUT)
+    assert "audience sts.example" in caught.value.hint
+    assert "`azp`" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
