@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 
+from support import clouds
 from support.cloud import REGION, ROLE
 from support.station import station
 from support.sts_server import StsServer
@@ -48,7 +49,13 @@ def parts(here: Station, tool: str) -> dict[str, float]:
 
 def main() -> None:
     """Time each in turn, round by round; print medians, ratios and parts."""
-    with tempfile.TemporaryDirectory() as folder, StsServer() as sts:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        StsServer() as sts,
+        clouds.google(Path(folder) / "google") as (google, _),
+        clouds.openai(Path(folder) / "openai") as (openai, _),
+        clouds.hub(Path(folder) / "hub") as (hub, _),
+    ):
         here = station(Path(folder) / "key", sts.url, sts.source)
         keyless = station(Path(folder) / "token", sts.url, sts.source)
         federate(keyless)
@@ -66,6 +73,9 @@ def main() -> None:
             "aws sts assume-role": (here, [*cli, "--profile", "source", "--region", REGION]),
             "aws": (here, [program, "vend", ROLE]),
             "aws, web identity": (keyless, [program, "vend", ROLE]),
+            "gcp": (google, [program, "vend", "tool_one"]),
+            "openai": (openai, [program, "vend", "tool_one"]),
+            "huggingface": (hub, [program, "vend", "tool_one"]),
         }
         times: dict[str, list[float]] = {name: [] for name in commands}
         for warm in (True, *[False] * ROUNDS):
