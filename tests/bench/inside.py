@@ -52,10 +52,12 @@ def main() -> None:
 
     builtins.__import__ = load  # type: ignore[assignment] # takes all that is given
     from agentauth_cli import __main__, transport, vending
+    from agentauth_cli.inbound import source
 
     for name in ("_connect", "_write", "_read"):
         setattr(transport, name, network.around(getattr(transport, name)))
     vending._ask = steps.around(vending._ask)
+    source.find = steps.around(source.find)
     try:
         __main__.main()
     finally:

@@ -20,7 +20,7 @@ from support.cloud import ROLE
 from support.issuer import IssuerServer, signer
 from support.station import station
 from support.sts_server import StsServer
-from support.timing import ROUNDS, federate, once
+from support.timing import ROUNDS, federate, once, parts
 
 if TYPE_CHECKING:
     from support.station import Station
@@ -62,6 +62,7 @@ def main() -> None:
             "  by web identity": (keyless, [program, "vend", ROLE]),
             "agentauth exec": (here, [program, "exec", ROLE, "--", "/bin/true"]),
         }
+        split = parts(BIN, shown, "whoami")
         times: dict[str, list[float]] = {name: [] for name in commands}
         for warm in (True, *[False] * ROUNDS):
             for name, (where, command) in commands.items():
@@ -72,6 +73,8 @@ def main() -> None:
     for name, taken in times.items():
         median = statistics.median(taken)
         print(f"{name:20} {median * 1000:7.1f} ms {median / bare:6.1f} x")  # noqa: T201
+    said = "".join(f"  {part} {took * 1000:.0f}" for part, took in split.items())
+    print(f"whoami by a token, in ms:{said}")  # noqa: T201
 
 
 if __name__ == "__main__":

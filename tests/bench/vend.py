@@ -8,13 +8,10 @@ provider, `network` what its calls wait for, `rest` what is decided, counted and
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -23,28 +20,9 @@ from support import clouds
 from support.cloud import REGION, ROLE
 from support.station import station
 from support.sts_server import StsServer
-from support.timing import ROUNDS, federate, once
-
-if TYPE_CHECKING:
-    from support.station import Station
+from support.timing import ROUNDS, federate, once, parts
 
 BIN, AWS = Path(sys.argv[1]), Path(sys.argv[2])
-INSIDE = Path(__file__).with_name("inside.py")
-
-
-def parts(here: Station, tool: str) -> dict[str, float]:
-    """Return the seconds of each part, the median of some runs."""
-    runs = []
-    for _ in range(5):
-        done = subprocess.run(
-            [BIN / "python", INSIDE, "vend", tool],
-            env=here.environ,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        runs.append(json.loads(done.stderr.splitlines()[-1]))
-    return {name: statistics.median(one[name] for one in runs) for name in runs[0]}
 
 
 def main() -> None:
@@ -91,7 +69,7 @@ def main() -> None:
                 said += f" {median / bare:5.2f} x"
             where, command = commands[name]
             if command[0] == program:
-                found = parts(where, command[2])
+                found = parts(BIN, where, *command[1:])
                 said += "".join(f"  {part} {took * 1000:.0f}" for part, took in found.items())
             print(said)  # noqa: T201
 
