@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import traceback
 from typing import TYPE_CHECKING
 
 from agentauth_cli.cli import quick, screen
@@ -95,6 +94,8 @@ def _refuse_recursion() -> None:
 def _trace(debug: bool) -> None:
     """Show the traceback, in which text that looks like a secret is masked."""
     if debug:
+        import traceback
+
         screen.say_lines(traceback.format_exc())
 
 

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from agentauth_cli.errors import ConfigError, RecursionRefusedError, SourceCredentialError
@@ -18,6 +17,7 @@ from agentauth_cli.secret import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from botocore.credentials import ReadOnlyCredentials
     from botocore.session import Session
@@ -103,6 +103,8 @@ def _session(profile: str | None) -> Session:
 
 def _fetched(session: Session, seconds: float) -> Future[ReadOnlyCredentials | None]:
     """Fetch the credential; not done where that takes longer. boto3 itself may wait for ever."""
+    from concurrent.futures import Future
+
     fetched: Future[ReadOnlyCredentials | None] = Future()
 
     def fetch() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from datetime import UTC, tzinfo
 from functools import cache
 from typing import Any
@@ -12,7 +11,9 @@ from agentauth_cli.tables.shape import nearest
 
 @cache
 def _names() -> frozenset[str]:
-    return frozenset((importlib.resources.files("tzdata") / "zones").read_text().split())
+    from importlib import resources
+
+    return frozenset((resources.files("tzdata") / "zones").read_text().split())
 
 
 def zone_name(value: Any) -> str:
@@ -26,8 +27,9 @@ def zone_name(value: Any) -> str:
 @cache
 def _read(name: str) -> tzinfo:
     import zoneinfo
+    from importlib import resources
 
-    source = importlib.resources.files("tzdata.zoneinfo").joinpath(*name.split("/"))
+    source = resources.files("tzdata.zoneinfo").joinpath(*name.split("/"))
     with source.open("rb") as file:
         return zoneinfo.ZoneInfo.from_file(file, key=name)
 
