@@ -53,8 +53,11 @@ _agentauth() {
         "configure") words="aws github --help" ;;
         "configure aws") words="--env --profile --print --remove --json --help" ;;
         "configure github") words="--env --print --json --help" ;;
-        "bootstrap") words="aws --help" ;;
+        "bootstrap") words="aws gcp openai huggingface --help" ;;
         "bootstrap aws") words="--env --format --help" ;;
+        "bootstrap gcp") words="--env --format --help" ;;
+        "bootstrap openai") words="--env --help" ;;
+        "bootstrap huggingface") words="--env --help" ;;
         "ledger") words="reset --help" ;;
         "ledger reset") words="--reason --json --help" ;;
     esac

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from agentauth_cli.bootstrap.issuers import SCHEME, vouching
+from agentauth_cli.bootstrap.tools import runs, tools_of
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.inbound.presets import owners
 from agentauth_cli.model import ProviderType
@@ -153,15 +154,7 @@ def plan(settings: Settings, environment: str) -> Plan:
     nothing can vouch for anybody.
     """
     aws = settings.provider(ProviderType.AWS, environment, "bootstrap aws")
-    tools = [
-        one
-        for one in settings.every_tool()
-        if one.environment == environment and one.provider is ProviderType.AWS
-    ]
-    if not tools:
-        raise ConfigError(
-            f"environment {environment} has no tool of aws", hint="Add one to [tools]"
-        )
+    tools = tools_of(settings, environment, ProviderType.AWS)
     issuers = vouching(settings, environment, aws)
     return Plan(
         environment=environment,
@@ -290,7 +283,5 @@ def _roles(settings: Settings, tools: Sequence[Tool], aws: Mapping[str, Any]) ->
 
 def _anybodys(tool: Tool, resource: Any) -> str:
     """Return the resource as IAM reads it, with a star for what each request fills in."""
-    known = {"tool": tool.name, "environment": tool.environment, **tool.variables}
-    pattern = resource.fill(lambda name: known.get(name, VARIABLE))
-    whole = "*".join(map(literal, pattern.runs)).replace(VARIABLE, "*")
+    whole = "*".join(map(literal, runs(tool, resource))).replace(VARIABLE, "*")
     return resource_arn(_STARS.sub("*", whole))

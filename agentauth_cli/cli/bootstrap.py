@@ -13,6 +13,7 @@ from agentauth_cli.wiring import Wiring
 
 _TERRAFORM = "terraform"
 _AWS = (_TERRAFORM, "cloudformation")
+_GCP = (_TERRAFORM, "gcloud")
 
 
 def declare(app: typer.Typer) -> None:
@@ -35,6 +36,27 @@ def declare(app: typer.Typer) -> None:
         """Show the roles, who they trust, and what bounds them."""
         for_aws(Wiring(say=screen.say), env, _one_of(format_, _AWS))
 
+    @group.command()
+    def gcp(
+        *,
+        env: Environment = None,
+        format_: Annotated[
+            str, typer.Option("--format", metavar="F", help=" · ".join(_GCP))
+        ] = _TERRAFORM,
+    ) -> None:
+        """Show the pool, the service accounts, who may be them, and what they may in buckets."""
+        for_gcp(Wiring(say=screen.say), env, _one_of(format_, _GCP))
+
+    @group.command()
+    def openai(*, env: Environment = None) -> None:
+        """Show the steps: service accounts, whose tokens are exchanged, the spend limit."""
+        for_openai(Wiring(say=screen.say), env)
+
+    @group.command()
+    def huggingface(*, env: Environment = None) -> None:
+        """Show the trusted publishers, field by field."""
+        for_huggingface(Wiring(say=screen.say), env)
+
 
 def for_aws(wiring: Wiring, environment: str | None, form: str) -> None:
     """Show AWS's side of an environment. Raises ConfigError, UnknownNameError."""
@@ -46,9 +68,35 @@ def for_aws(wiring: Wiring, environment: str | None, form: str) -> None:
     show(terraform(found) if form == _TERRAFORM else cloudformation(found))
 
 
+def for_gcp(wiring: Wiring, environment: str | None, form: str) -> None:
+    """Show Google's side of an environment. Raises ConfigError, UnknownNameError."""
+    from agentauth_cli.bootstrap.gcp import plan
+    from agentauth_cli.bootstrap.gcp_gcloud import gcloud
+    from agentauth_cli.bootstrap.gcp_terraform import terraform
+
+    found = plan(wiring.settings, wiring.environment(environment))
+    show(terraform(found) if form == _TERRAFORM else gcloud(found))
+
+
+def for_openai(wiring: Wiring, environment: str | None) -> None:
+    """Show OpenAI's side of an environment. Raises ConfigError, UnknownNameError."""
+    from agentauth_cli.bootstrap.openai import steps
+
+    settings = wiring.settings
+    budgets = wiring.configuration.budgets(settings) or ()
+    show(steps(settings, wiring.environment(environment), budgets))
+
+
+def for_huggingface(wiring: Wiring, environment: str | None) -> None:
+    """Show Hugging Face's side of an environment. Raises ConfigError, UnknownNameError."""
+    from agentauth_cli.bootstrap.huggingface import steps
+
+    show(steps(wiring.settings, wiring.environment(environment)))
+
+
 def show(text: str) -> None:
     """Write a whole file as the result."""
-    for line in text.splitlines():
+    for line in text.removesuffix("\n").split("\n"):
         screen.out(line)
 
 

@@ -23,7 +23,7 @@ SHORTEST, LONGEST = 1, 3600
 _MARK = 8
 _MOST = 30
 _LONG = 256
-_ID = re.compile(r"[a-z](?:[a-z0-9-]{4,28})[a-z0-9]")
+ID = re.compile(r"[a-z](?:[a-z0-9-]{4,28})[a-z0-9]")
 _EMAIL = re.compile(r"[a-z0-9][a-z0-9-]{0,62}@(?:[a-z0-9-]{1,63}\.){1,4}gserviceaccount\.com")
 _FIELDS = frozenset({("tool_id", "", None), ("project", "", None)})
 
@@ -35,7 +35,7 @@ def tool_id(name: str) -> str:
     of two such names differ.
     """
     plain = name.replace("_", "-")
-    if _ID.fullmatch(plain):
+    if ID.fullmatch(plain):
         return plain
     mark = sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK]
     kept = re.sub(r"[^a-z0-9]+", "-", name.lower()).lstrip("-0123456789") or "tool"
@@ -59,14 +59,18 @@ def checked_template(template: str | None) -> str | None:
 
 
 def service_account(request: ToolRequest, template: str | None, project: str) -> str:
-    """Return the e-mail address of the request's own account, or the template's.
+    """Return the address of the request's own account, or the template's. Raises ConfigError."""
+    return address(request.service_account, request.tool_name, template, project)
+
+
+def address(own: str | None, tool: str, template: str | None, project: str) -> str:
+    """Return the e-mail address of a tool's own account, or the template's.
 
     Raises ConfigError where there is none, and where it is no address of a service account.
     """
-    found = request.service_account
+    found = own
     if found is None and template is not None:
-        made = template.replace("{project}", project)
-        found = made.replace("{tool_id}", tool_id(request.tool_name))
+        found = template.replace("{project}", project).replace("{tool_id}", tool_id(tool))
     if found is None:
         raise ConfigError(
             "no service account to act as",

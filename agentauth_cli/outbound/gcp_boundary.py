@@ -27,7 +27,7 @@ Boundary = dict[str, Any]
 _STORAGE = "gs://"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _ROLE = re.compile(r"inRole:(?:(?:projects|organizations)/[A-Za-z0-9.:_-]+/)?roles/[A-Za-z0-9._]+")
-_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'"})
+_SPECIAL = re.compile(r"[\\'\0-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def in_storage(resource: str) -> bool:
@@ -61,9 +61,19 @@ def whole_buckets(limits: Boundary) -> bool:
     return any("availabilityCondition" not in rule for rule in rules)
 
 
+def literal(text: str) -> str:
+    """Return the string literal of CEL that means this text."""
+    return f"'{_SPECIAL.sub(_escape, text)}'"
+
+
 def as_json(value: Boundary) -> str:
     """Return it as compact ASCII."""
     return json.dumps(value, separators=(",", ":"))
+
+
+def _escape(found: re.Match[str]) -> str:
+    char = found[0]
+    return f"\\{char}" if char in "\\'" else f"\\u{ord(char):04x}"
 
 
 def _rule(grant: Grant) -> Boundary:
@@ -103,9 +113,9 @@ def _condition(bucket: str, name: str) -> str:
 
     One object has no listing: the prefix that would list ``a`` lists ``a2`` too.
     """
-    literal = name.removesuffix("*").translate(_ESCAPES)
-    within = f"'projects/_/buckets/{bucket}/objects/{literal}'"
+    prefix = name.removesuffix("*")
+    within = literal(f"projects/_/buckets/{bucket}/objects/{prefix}")
     if not name.endswith("*"):
         return f"resource.name == {within}"
     listed = "api.getAttribute('storage.googleapis.com/objectListPrefix', '')"
-    return f"resource.name.startsWith({within}) || {listed}.startsWith('{literal}')"
+    return f"resource.name.startsWith({within}) || {listed}.startsWith({literal(prefix)})"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import hcl2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentauth_cli.bootstrap.hcl import Block, Expression, call, label, quoted, text
@@ -25,6 +25,7 @@ AWKWARD = [
 ]
 
 
+@settings(deadline=None)  # the parser loads its grammar at the first
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_quoted_text_means_itself_and_interpolates_nothing(value: str) -> None:
     """HCL's escapes are those of JSON, and its templates begin with two characters alone."""
