@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import Any
 
 import httpx2
 import openai
@@ -18,9 +17,6 @@ from agentauth_cli.bootstrap.openai import steps
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.policy import budgets
 from support.configs import loaded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 AUDIENCE = "https://api.openai.com/v1"
 OPENAI = {"project_id": "proj-dev-123", "audience": AUDIENCE}
@@ -100,16 +96,30 @@ def test_what_is_there_already_is_looked_at() -> None:
     """An account and a provider that the configuration names are not made once more."""
     found = requests(
         written(
-            tools={"chat": CHAT | {"service_account_id": "sa/1"}},
+            tools={"chat": CHAT | {"service_account_id": "sa_1"}},
             environments__dev__openai=OPENAI | {"identity_provider_id": "idp_1"},
         )
     )
     sdk = Recorder()
-    sdk.organization.projects.service_accounts.retrieve("sa/1", project_id="proj-dev-123")
+    sdk.organization.projects.service_accounts.retrieve("sa_1", project_id="proj-dev-123")
     sdk.organization.workload_identity_providers.retrieve("idp_1")
     assert [found[2], found[4]] == sdk.sent
     assert found[5][1].startswith("/organization/workload_identity_providers/idp_1/")
-    assert found[5][2]["service_account_id"] == "sa/1"
+    assert found[5][2]["service_account_id"] == "sa_1"
+
+
+def test_tools_of_one_account_have_one_rule() -> None:
+    """The account that the broker asks for: the tool's, else the environment's; scopes of all."""
+    own = CHAT | {"service_account_id": "sa_2"}
+    tools = {"chat": CHAT, "embed": CHAT | {"permissions": ["api.embeddings.write"]}, "own": own}
+    text = written(tools=tools, environments__dev__openai=OPENAI | {"service_account_id": "sa_1"})
+    assert "2. The service account sa_1, of chat, embed\n" in text
+    assert "3. The service account sa_2, of own\n" in text
+    rules = [body for _, path, body in requests(text) if path.endswith("/federation_rules")]
+    assert [(one["service_account_id"], one["permissions"]["scopes"]) for one in rules] == [
+        ("sa_1", ["model.request", "api.embeddings.write"]),
+        ("sa_2", ["model.request"]),
+    ]
 
 
 # -- accounts, issuers, rules ----------------------------------------------------------------------
@@ -215,9 +225,21 @@ def test_the_limit_is_that_of_the_budget_that_bounds_the_project(
 
 def test_an_audience_is_required() -> None:
     """OpenAI has none by default: the provider's mapping says it."""
-    with pytest.raises(ConfigError, match="environment dev has no audience") as caught:
+    with pytest.raises(ConfigError, match=r"environments\.dev\.openai needs `audience`"):
         written(environments__dev__openai={"project_id": "proj-dev-123"})
-    assert caught.value.hint == "Set `audience` of [environments.dev.openai]"
+
+
+@pytest.mark.parametrize("key", ["project_id", "service_account_id", "identity_provider_id"])
+def test_what_can_be_no_id_of_openai_is_refused(key: str) -> None:
+    """As the broker refuses it: nothing of a name gets into a path."""
+    with pytest.raises(ConfigError, match=f"^{key} 'a/b' is no id of OpenAI"):
+        written(environments__dev__openai=OPENAI | {key: "a/b"})
+
+
+def test_a_permission_that_is_no_scope_is_refused() -> None:
+    """A rule without scopes could do everything."""
+    with pytest.raises(ConfigError, match="'everything' is no scope of an OpenAI key"):
+        written(tools={"chat": CHAT | {"permissions": ["everything"]}})
 
 
 def test_an_environment_without_openai_is_named() -> None:
@@ -226,27 +248,21 @@ def test_an_environment_without_openai_is_named() -> None:
         steps(loaded(), "dev", ())
 
 
-def hostile() -> Iterator[st.SearchStrategy[str]]:
-    """Yield what a name may hold, twice."""
-    text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-    yield from (text, text)
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 
 
 @settings(deadline=None)
-@given(*hostile())
-def test_a_hostile_name_is_no_line_and_no_member(project: str, claim: str) -> None:
-    """Quotes, newlines, slashes: a path stays one, a body stays one line of JSON."""
-    issuer = OKTA | {"require": {claim: project}}
+@given(TEXT, TEXT, TEXT)
+def test_a_hostile_name_is_no_line_and_no_member(audience: str, claim: str, value: str) -> None:
+    """Quotes, braces, newlines: a body stays one line of JSON, and says what was configured."""
     text = written(
-        environments__dev__openai=OPENAI | {"project_id": project},
-        inbound__issuers={"okta": issuer},
+        environments__dev__openai=OPENAI | {"audience": audience},
+        inbound__issuers={"okta": OKTA | {"require": {claim: value}}},
     )
-    plain = written()
-    assert len(text.split("\n")) == len(plain.split("\n"))
+    assert len(text.split("\n")) == len(written().split("\n"))
     found = requests(text)
-    assert unquote(found[2][1].split("/")[3]) == project
-    assert found[4][2]["attribute_matchers"] == {"sub": "SUBJECT", claim: project}
-    assert found[4][2]["project_id"] == project
+    assert found[3][2]["audience"] == audience
+    assert found[4][2]["attribute_matchers"] == {"sub": "SUBJECT", claim: value}
 
 
 def test_one_environment_says_nothing_of_another() -> None:
