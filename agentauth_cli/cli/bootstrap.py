@@ -44,12 +44,12 @@ def declare(app: typer.Typer) -> None:
             str, typer.Option("--format", metavar="F", help=" · ".join(_GCP))
         ] = _TERRAFORM,
     ) -> None:
-        """Show the pool, the service accounts, who may be them, and what they may in buckets."""
+        """Show the pool, the accounts, and who may be them."""
         for_gcp(Wiring(say=screen.say), env, _one_of(format_, _GCP))
 
     @group.command()
     def openai(*, env: Environment = None) -> None:
-        """Show the steps: service accounts, whose tokens are exchanged, the spend limit."""
+        """Show the steps: accounts, rules, spend limit."""
         for_openai(Wiring(say=screen.say), env)
 
     @group.command()
