@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from agentauth_cli.wiring import Wiring
 
+_BOUND = {"base_url": "admin_key", "endpoint": "stored"}
+"""Where a credential of the keyring is sent, and what a broker calls it: stored for that alone."""
+
 
 class AWSCredentialBroker(aws.AWSCredentialBroker):
     """Mints AWS sessions; the arguments are those of `agentauth_cli.outbound.aws`.
@@ -58,7 +61,8 @@ class OpenAICredentialBroker(openai.OpenAICredentialBroker):
     """
 
     def __init__(self, *, project_id: str, **given: Any) -> None:
-        super().__init__(**{**_of_project(project_id, given), "project_id": project_id, **given})
+        given["project_id"] = project_id
+        super().__init__(**_over(_of_project(project_id, given), given))
 
 
 def _of_project(project_id: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,7 +85,17 @@ def _filled(given: Mapping[str, Any], provider: ProviderType, key: str) -> dict[
     with auth.wiring() as wiring:
         environment = _environment(wiring, provider, key, given.get(key))
         configured = wiring.made.arguments(provider, environment) if environment else {}
-        return {**configured, **given}
+        return _over(configured, given)
+
+
+def _over(configured: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is given, over what is configured: a stored credential goes nowhere else."""
+    moved = {
+        stored
+        for endpoint, stored in _BOUND.items()
+        if endpoint in given and given[endpoint] != configured.get(endpoint)
+    }
+    return {**{name: configured[name] for name in configured.keys() - moved}, **given}
 
 
 def _environment(wiring: Wiring, provider: ProviderType, key: str, wanted: object) -> str | None:

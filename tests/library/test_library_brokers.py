@@ -18,6 +18,7 @@ from agentauth_cli import (
     ToolRequest,
 )
 from agentauth_cli.errors import ConfigError, SourceCredentialError, UsageError
+from support.faulty import Faulty, answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,6 +175,19 @@ def test_a_namespace(
     request = ToolRequest("pull", provider, "repo.content.read", resource, max_duration=3600)
     shown = broker.preview(WHO, request)
     assert (broker.namespace, shown.source, shown.endpoint) == (namespace, source, endpoint)
+
+
+def test_a_stored_token_goes_to_no_other_hub(folder: Path) -> None:
+    """An entry is bound to the origins it was stored for: not even the keyring is asked."""
+    write(folder, CONFIG.format(default="prod") + HUB)
+    request = ToolRequest(
+        "pull", ProviderType.HUGGINGFACE, "repo.content.read", "models/acme-prod/llm"
+    )
+    with Faulty([answer(status=401)]) as other:
+        broker = HuggingFaceCredentialBroker(endpoint=other.url)
+        with pytest.raises(SourceCredentialError, match="needs `stored`"):
+            broker.vend_credential(WHO, request)
+        assert not other.requests
 
 
 CHAT = ToolRequest("chat", ProviderType.OPENAI, "model.request", "proj-dev", unnarrowed=True)

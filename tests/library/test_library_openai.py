@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any
 import openai
 import pytest
 
-from agentauth_cli import AgentAuth, ConfigError, Principal, Secret
+from agentauth_cli import (
+    AgentAuth,
+    ConfigError,
+    OpenAICredentialBroker,
+    Principal,
+    ProviderType,
+    Secret,
+    ToolRequest,
+)
 from agentauth_cli.cli import sync
 from agentauth_cli.cli.preview import shape
+from agentauth_cli.errors import SourceCredentialError
 from agentauth_cli.policy.charges import Stated
 from agentauth_cli.vending import Asked, preview
 from agentauth_cli.wiring import utc_now
 from support import keyrings
 from support.clock import FakeClock
+from support.faulty import Faulty, answer
 from support.ledgers import sound
 from support.openai_api import ACCOUNT, AUDIENCE, PROJECT, PROVIDER, OpenAIServer
 from support.openai_vend import chat
@@ -127,6 +137,26 @@ def test_a_key_for_as_long_as_the_lease(
     assert json.loads(issued["narrowed"])["scopes"] == ["model.request"]
     assert (revoked["outcome"], revoked["lease"]) == ("revoked", credential.lease)
     assert kept.value not in json.dumps([issued, revoked])
+
+
+def test_a_stored_key_goes_to_no_other_server(
+    tmp_path: Path, api: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each entry is bound to the origins it was stored for, also where a broker is made by hand."""
+    way = f'source = "admin_key"\nsame_account = true\nbase_url = "{api.base_url}"'
+    door = Door(tmp_path, api, way, unnarrowed=False)
+    keyrings.use(monkeypatch, keyrings.variables(tmp_path))
+    door.store(api.admin_key)
+    for name, value in door.environ.items():
+        monkeypatch.setenv(name, value)
+    request = ToolRequest("chat", ProviderType.OPENAI, "model.request", PROJECT)
+    with Faulty([answer(status=401)]) as other:
+        elsewhere = OpenAICredentialBroker(project_id=PROJECT, base_url=f"{other.url}/v1")
+        with pytest.raises(SourceCredentialError, match="nothing to ask with"):
+            elsewhere.vend_credential(WHO, request)
+        assert not other.requests
+    same = OpenAICredentialBroker(project_id=PROJECT, base_url=api.base_url)
+    assert chat(api, same.vend_credential(WHO, request).credentials) == "yes"
 
 
 def test_a_token_for_a_token_file(tmp_path: Path, api: OpenAIServer) -> None:
