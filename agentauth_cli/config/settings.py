@@ -180,8 +180,9 @@ def _conflicts(data: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
         if aws and aws["revoke_source"] == aws["source"]:
             why = "what mints could rewrite the roles that confine it: name another profile"
             yield ("environments", name, ProviderType.AWS, "revoke_source"), why
+    walls: dict[tuple[str, str], str] = {}
     for name, entry in data["tools"].items():
-        yield from _tool_conflicts(data, name, entry)
+        yield from _tool_conflicts(data, name, entry, walls)
 
 
 def _source_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, str]]:
@@ -198,14 +199,17 @@ def _source_conflicts(at: At, entry: Mapping[str, Any]) -> Iterator[tuple[At, st
 
 
 def _tool_conflicts(
-    data: Mapping[str, Any], name: str, entry: Mapping[str, Any]
+    data: Mapping[str, Any],
+    name: str,
+    entry: Mapping[str, Any],
+    walls: dict[tuple[str, str], str],
 ) -> Iterator[tuple[At, str]]:
+    """Find what a tool cannot mean; `walls` holds the environment of each that a tool acts as."""
     at: At = ("tools", name)
     for environment in entry["environments"]:
         if environment not in data["environments"]:
             near = nearest_of(environment, data["environments"])
             yield (*at, "environments", environment), f"there is no such environment{near}"
-    walls: dict[tuple[str, str], str] = {}
     for environment, providers in data["environments"].items():
         over = entry["environments"].get(environment)
         here: At = at if over is None else (*at, "environments", environment)
@@ -234,7 +238,7 @@ def _walls(
 ) -> Iterator[tuple[str, str]]:
     """Yield whom or what the tool acts as in an environment: its kind, and which.
 
-    No two environments may give a tool the same.
+    No two environments may give the same, be it to two tools.
     """
     match entry["provider"]:
         case ProviderType.AWS:
@@ -242,7 +246,7 @@ def _walls(
         case ProviderType.GCP:
             account = _service_account(entry) or provider["service_account_template"]
             if account:
-                yield "service account", account.replace("{project}", provider["project"])
+                yield "service account", gcp_account.filled(account, provider["project"], name)
         case ProviderType.OPENAI:
             yield "project", provider["project_id"]
             account = _service_account(entry) or provider["service_account_id"]

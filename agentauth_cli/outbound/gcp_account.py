@@ -58,6 +58,11 @@ def checked_template(template: str | None) -> str | None:
     return template
 
 
+def filled(template: str, project: str, tool: str) -> str:
+    """Return the service account of a tool by an environment's template."""
+    return template.replace("{project}", project).replace("{tool_id}", tool_id(tool))
+
+
 def service_account(request: ToolRequest, template: str | None, project: str) -> str:
     """Return the address of the request's own account, or the template's. Raises ConfigError."""
     return address(request.service_account, request.tool_name, template, project)
@@ -70,7 +75,7 @@ def address(own: str | None, tool: str, template: str | None, project: str) -> s
     """
     found = own
     if found is None and template is not None:
-        found = template.replace("{project}", project).replace("{tool_id}", tool_id(tool))
+        found = filled(template, project, tool)
     if found is None:
         raise ConfigError(
             "no service account to act as",

@@ -435,6 +435,30 @@ def test_two_environments_never_give_a_tool_the_same_project_or_service_account(
     ]
 
 
+def test_no_tool_of_an_environment_acts_as_one_of_another() -> None:
+    """A tool vended in `dev` can never carry prod's role, service account, project or key."""
+    prods = "arn:aws:iam::222222222222:role/put"
+    assert refused(
+        environments__prod__aws=PROD,
+        tools__other={**config()["tools"]["put"], "environments": {"dev": {"role": prods}}},
+    ) == [
+        "tools.other.environments.dev: the same role in prod and dev: environments are walls",
+    ]
+    template = "{tool_id}@{project}.iam.gserviceaccount.com"
+    read = {
+        "provider": "gcp",
+        "actions": ["gcp.storage.read"],
+        "permissions": ["inRole:roles/storage.objectViewer"],
+        "resource": "gs://acme/*",
+        "environments": {"dev": {"service_account": "gcs-read@two.iam.gserviceaccount.com"}},
+    }
+    assert refused(
+        environments__dev__gcp={"project": "one", "service_account_template": template},
+        environments__prod__gcp={"project": "two", "service_account_template": template},
+        tools__gcs_read=read,
+    ) == ["tools.gcs_read: the same service account in dev and prod: environments are walls"]
+
+
 def test_a_role_comes_from_the_tool_or_the_environment() -> None:
     """Required for AWS: `role_arn_template` unless each tool has `role`."""
     without = {key: value for key, value in PROD.items() if key != "role_arn_template"}
