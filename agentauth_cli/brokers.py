@@ -87,6 +87,7 @@ class Brokers:
             source=aws["revoke_source"],
             region=aws["region"],
             iam_endpoint=aws["iam_endpoint"],
+            sts_endpoint=aws["sts_endpoint"],
             ca_bundle=self._bundle(aws),
             clock=self.clock,
         )

@@ -4,7 +4,7 @@ AWS knows no single session. What its console does to "revoke active sessions" i
 inline policy on the role that denies everything to sessions from before a time.
 
 Source: the IAM user guide, "Revoke IAM role temporary security credentials"; the IAM API reference,
-PutRolePolicy.
+PutRolePolicy; the STS API reference, GetCallerIdentity.
 """
 
 from __future__ import annotations
@@ -22,18 +22,22 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.model import Revocation
 from agentauth_cli.outbound.attempts import jittered
-from agentauth_cli.outbound.aws_call import Endpoint
+from agentauth_cli.outbound.aws_call import Endpoint, regional
 from agentauth_cli.outbound.aws_key import signing
 from agentauth_cli.outbound.aws_query import Query, Refusal
 from agentauth_cli.outbound.aws_session import LATEST, role
 from agentauth_cli.outbound.aws_source import profile_of, source_credential
+from agentauth_cli.secret import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
 
+    from botocore.credentials import ReadOnlyCredentials
+
     from agentauth_cli.model import Lease, ProviderCredential
+    from agentauth_cli.outbound.aws_session import Role
     from agentauth_cli.ports import Clock
 
 POLICY = "AWSRevokeOlderSessions"
@@ -59,8 +63,8 @@ class AWSRoleRevoker:
 
     `role_of` returns the ARN of the role of a lease. `source` is ``profile:NAME``: a credential of
     its own, since what mints could rewrite the roles that confine it with this permission.
-    `iam_endpoint` is a base URL and `ca_bundle` its certificates; `deadline` is in seconds, for all
-    attempts of one call together.
+    `iam_endpoint` and `sts_endpoint` are base URLs and `ca_bundle` their certificates; `deadline`
+    is in seconds, for all attempts of one call together.
     Raises ConfigError for a source that cannot be meant.
     """
 
@@ -71,6 +75,7 @@ class AWSRoleRevoker:
         source: str | None,
         region: str,
         iam_endpoint: str | None,
+        sts_endpoint: str | None,
         ca_bundle: Path | None,
         clock: Clock,
         deadline: float = 20.0,
@@ -87,6 +92,7 @@ class AWSRoleRevoker:
         self._endpoint = Endpoint(
             iam_endpoint or f"https://{host}", signed_in, ca_bundle, deadline, "iam", _VERSION
         )
+        self._sts = Endpoint(sts_endpoint or regional(region), region, ca_bundle, deadline)
         self._clock = clock
         self._pause = pause
         self._ended: dict[str, Revocation | AgentAuthError] = {}
@@ -110,23 +116,39 @@ class AWSRoleRevoker:
         return found
 
     def _end(self, arn: str) -> Revocation:
-        name = role(arn).name
+        wanted = role(arn)
         source = source_credential(self._profile)
+        self._check_account(source, wanted)
         before = cutoff(self._clock())
-        secrets = (source.secret_key or "", source.token or "")
-        query = Query(self._endpoint, self._pause, secrets, signing(source, self._endpoint))
-        answer = query.said(
+        answer = self._query(source, self._endpoint).said(
             {
                 "Action": "PutRolePolicy",
                 "Version": _VERSION,
-                "RoleName": name,
+                "RoleName": wanted.name,
                 "PolicyName": POLICY,
                 "PolicyDocument": denial(before),
             }
         )
         if isinstance(answer, Refusal):
-            raise _meant(answer, name)
+            raise _meant("PutRolePolicy", answer, wanted.name)
         return Revocation("requested", f"all sessions of {arn} from before {_utc(before)}")
+
+    def _check_account(self, source: ReadOnlyCredentials, wanted: Role) -> None:
+        """Refuse a source of another account: IAM would find a role of that name there."""
+        fields = {"Action": "GetCallerIdentity", "Version": self._sts.version}
+        answer = self._query(source, self._sts).ask(fields)
+        if isinstance(answer, Refusal):
+            raise _meant("GetCallerIdentity", answer, wanted.name)
+        if answer.get("Account") != wanted.account:
+            account = told(str(answer.get("Account")))
+            raise ConfigError(
+                f"revoke_source is of account {account}, and {wanted.arn} is not",
+                hint="Name a profile of the role's own account",
+            )
+
+    def _query(self, source: ReadOnlyCredentials, endpoint: Endpoint) -> Query:
+        secrets = (source.secret_key or "", source.token or "")
+        return Query(endpoint, self._pause, secrets, signing(source, endpoint))
 
 
 def cutoff(now: datetime) -> datetime:
@@ -157,8 +179,8 @@ def _utc(time: datetime) -> str:
     return f"{time:%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _meant(refusal: Refusal, name: str) -> AgentAuthError:
-    message = f"PutRolePolicy: {refusal}"
+def _meant(operation: str, refusal: Refusal, name: str) -> AgentAuthError:
+    message = f"{operation}: {refusal}"
     if refusal.code in _EXPIRED:
         return SourceCredentialError(message)
     hints = {

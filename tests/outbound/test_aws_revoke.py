@@ -25,8 +25,9 @@ from agentauth_cli.outbound.aws import AWSCredentialBroker
 from agentauth_cli.outbound.aws_revoke import POLICY, AWSRoleRevoker, cutoff, iam
 from agentauth_cli.outbound.aws_session import LATEST
 from support import cloud as emulator
+from support import sts as sts_answers
 from support.faulty import Faulty, answer, html
-from support.sts import NOW, REQUEST_ID, credential
+from support.sts import ACCOUNT, NOW, REQUEST_ID, credential
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 SECRET = "made-up-security-secret"
 NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 ROLE = "arn:aws:iam::111111111111:role/agents/{}"
+ENDPOINT: dict[str, str] = {}
 DONE = answer(
     f'<PutRolePolicyResponse xmlns="{NAMESPACE}"><ResponseMetadata><RequestId>{REQUEST_ID}'
     "</RequestId></ResponseMetadata></PutRolePolicyResponse>".encode()
@@ -56,6 +58,23 @@ def error(code: str, message: str, status: int = 403) -> list[Part]:
 def lease(tool: str = "put_file") -> Lease:
     """Return a lease of a tool."""
     return Lease("L1", "corp/alice", tool, "aws", "dev", "arn:aws:s3:::b/*", NOW, NOW)
+
+
+def identity(account: object = ACCOUNT) -> list[Part]:
+    """Return STS's word on whose credential it is."""
+    return answer(
+        '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
+        f"<GetCallerIdentityResult><Account>{account}</Account></GetCallerIdentityResult>"
+        "</GetCallerIdentityResponse>".encode()
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sts() -> Iterator[Faulty]:
+    """Run an STS where the profile is of the roles' account."""
+    with Faulty([identity()]) as server:
+        ENDPOINT["sts_endpoint"] = server.url
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +101,7 @@ def revoker(endpoint: str | None, **changed: Any) -> AWSRoleRevoker:
         "source": "profile:security",
         "region": "eu-west-1",
         "iam_endpoint": endpoint,
+        **ENDPOINT,
         "ca_bundle": None,
         "clock": lambda: NOW,
         "deadline": 5.0,
@@ -242,6 +262,23 @@ def test_a_failure_says_why_and_what_to_do(case: str) -> None:
     assert SECRET not in caught.value.message
 
 
+def test_a_source_of_another_account_ends_nothing() -> None:
+    """IAM knows roles by name: those of prod are called as those of dev, and are other people's."""
+    with Faulty([DONE]) as server, Faulty([identity("222222222222")]) as sts:
+        with pytest.raises(ConfigError, match="is of account 222222222222"):
+            revoker(server.url, sts_endpoint=sts.url).revoke(lease())
+        assert not server.requests
+
+
+def test_a_source_that_is_nobodys_any_more_ends_nothing() -> None:
+    """Who it is comes first."""
+    said = sts_answers.error("ExpiredToken", "The token is expired")
+    with Faulty([DONE]) as server, Faulty([said]) as sts:
+        with pytest.raises(SourceCredentialError, match="GetCallerIdentity"):
+            revoker(server.url, sts_endpoint=sts.url).revoke(lease())
+        assert not server.requests
+
+
 def test_what_passes_is_tried_again() -> None:
     """Two that write on one role at once, and a fault of the server."""
     again: list[Any] = [
@@ -289,6 +326,7 @@ def test_the_sessions_of_a_role_are_refused_afterwards(
     def revoke(ago: timedelta) -> str:
         ends = revoker(
             cloud.url,
+            sts_endpoint=cloud.url,
             role_of=lambda _: f"arn:aws:iam::{emulator.ACCOUNT}:role/{emulator.ROLE}",
             clock=lambda: datetime.now(UTC) - ago,
         )
