@@ -6,6 +6,7 @@ Sources: the Hub's page "User access tokens"; what `/api/whoami-v2` says, as hug
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -120,10 +121,8 @@ def _texts(said: list[Any]) -> tuple[str, ...]:
 def _time(said: object) -> datetime | None:
     if said is None:
         return None
-    try:
+    with contextlib.suppress(ValueError, OverflowError):  # the last day of all is none in UTC
         found = datetime.fromisoformat(said if isinstance(said, str) else "")
-    except ValueError:
-        raise ProviderAnswerError(_ANSWER) from None
-    if found.tzinfo is None:
-        raise ProviderAnswerError(_ANSWER)
-    return found.astimezone(UTC)
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    raise ProviderAnswerError(_ANSWER)

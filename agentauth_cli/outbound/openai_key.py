@@ -115,7 +115,7 @@ def key(answer: Mapping[str, Any], asked: Mapping[str, Any], now: datetime) -> M
     ends = answer.get("expires_at")
     if type(ends) is not int:  # null is one that never ends
         raise ProviderAnswerError("OpenAI answered with no usable expires_at")
-    _check_life(ends - now.timestamp(), asked["expires_in_seconds"], _CLOCK)
+    _check_life(ends - int(now.timestamp()), asked["expires_in_seconds"], _CLOCK)
     return Made(found, _value(answer, "value"), datetime.fromtimestamp(ends, UTC))
 
 
@@ -149,7 +149,7 @@ def _value(answer: Mapping[str, Any], member: str) -> Secret:
     return Secret(value)
 
 
-def _check_life(seconds: float, asked: int, too_long: str) -> None:
+def _check_life(seconds: int, asked: int, too_long: str) -> None:
     """Refuse what has expired, or lives longer than asked and a minute."""
     if seconds <= 0:
         raise ProviderAnswerError("OpenAI answered with a credential that has expired", hint=_CLOCK)

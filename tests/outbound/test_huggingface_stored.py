@@ -248,7 +248,10 @@ def test_only_an_access_token_is_a_stored_one(hub: Hub) -> None:
             storing(hub.url, made.credentials["token"]).vend_credential(ALICE, SHORT)
 
 
-@pytest.mark.parametrize("ends", ["tomorrow", 1_900_000_000, "2030-05-18T00:00:00"])
+@pytest.mark.parametrize(
+    "ends",
+    ["tomorrow", 1_900_000_000, "2030-05-18T00:00:00", "9999-12-31T23:59:59-14:00"],
+)
 def test_an_end_that_cannot_be_read_is_not_believed(hub: Hub, ends: object) -> None:
     """An expiry is RFC 3339 with a zone, or none at all."""
     [said] = whoami()

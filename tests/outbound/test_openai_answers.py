@@ -156,6 +156,15 @@ TIMES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("end", [10**400, -(10**400)])
+@pytest.mark.parametrize(("way", "name"), [("key", "expires_at"), ("token", "expires_in")])
+def test_an_end_beyond_all_numbers_is_refused(way: str, name: str, end: int) -> None:
+    """JSON has whole numbers that no clock can be compared with as it is: exit 8 all the same."""
+    caught, asked = vended([said(KEY if way == "key" else TOKEN, **{name: end})], way)
+    assert isinstance(caught, ProviderAnswerError)
+    assert (caught.exit_code, asked) == (8, 1)
+
+
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
 @pytest.mark.parametrize(("way", "name"), [("key", "value"), ("token", "access_token")])
 def test_a_value_that_is_none_is_refused(way: str, name: str, value: Any) -> None:
