@@ -1,7 +1,7 @@
 """What OpenAI counted and billed for each API key: usage of tokens, and costs.
 
-Source: OpenAI's API reference, "Usage": ``/organization/usage/completions`` and
-``/organization/costs``, both in buckets of a day, page by page.
+Source: OpenAI's API reference, "Usage": those of ``/organization/usage`` that count tokens, and
+``/organization/costs``, all in buckets of a day, page by page.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     Get = Callable[[str], Mapping[str, Any]]
     """Asks for a path below the base URL; returns the JSON object that came."""
 
-_USAGE, _COSTS = "/organization/usage/completions", "/organization/costs"
+_USAGE = tuple(
+    f"/organization/usage/{kind}" for kind in ("completions", "embeddings", "moderations")
+)
+_COSTS = "/organization/costs"
 _DAYS = 31  # of a page: as many as both give
+_DAY = 86_400  # seconds
 _PAGES = 100
 _MICRO = 1_000_000
 _MOST = 10**12
@@ -36,8 +40,9 @@ def billed(get: Get, project: str, since: datetime) -> dict[str, Usage]:
     """
     tokens: dict[str, int] = defaultdict(int)
     cost: dict[str, Decimal] = defaultdict(Decimal)
-    for key, said in _results(get, _USAGE, project, since):
-        tokens[key] += _count(said, "input_tokens") + _count(said, "output_tokens")
+    for path in _USAGE:
+        for key, said in _results(get, path, project, since):
+            tokens[key] += _count(said, "input_tokens") + _count(said, "output_tokens")
     for key, said in _results(get, _COSTS, project, since):
         cost[key] += _dollars(said)
     return {
@@ -51,7 +56,7 @@ def _results(
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each result with its key; what belongs to no key is nobody's lease."""
     query = {
-        "start_time": int(since.timestamp()),
+        "start_time": int(since.timestamp()) // _DAY * _DAY,
         "bucket_width": "1d",
         "limit": _DAYS,
         "project_ids": project,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -42,8 +43,10 @@ class Told:
         """Return a page."""
         self.asked.append(path)
         parts = urlsplit(path)
-        shown = openai_usage.costs if parts.path.endswith("costs") else openai_usage.usage
-        return shown(self.calls, parse_qs(parts.query), NOW)
+        query, what = parse_qs(parts.query), parts.path.rpartition("/")[2]
+        if what == "costs":
+            return openai_usage.costs(self.calls, query, NOW)
+        return openai_usage.usage(self.calls, query, NOW, what)
 
 
 def test_each_key_has_what_it_used() -> None:
@@ -65,7 +68,24 @@ def test_page_after_page() -> None:
     told = Told(*(call("key_a", days, 1, "0.5") for days in range(70)))
     found = billed(told, PROJECT, CLOCK() - timedelta(days=80))
     assert found == {"key_a": Usage(140, 35_000_000)}
-    assert len(told.asked) == 6
+    assert len(told.asked) == 12
+
+
+def test_what_is_embedded_counts_too() -> None:
+    """Tokens that are no completion's are used all the same: a charge is not lowered by them."""
+    embedded = replace(call("key_a", 0, 100, "0.01"), kind="embeddings")
+    judged = replace(call("key_a", 0, 10, "0"), kind="moderations")
+    found = billed(Told(embedded, judged, call("key_a", 0, 1, "0")), PROJECT, CLOCK())
+    assert found == {"key_a": Usage(112, 10_000)}
+
+
+def test_the_first_day_is_whole() -> None:
+    """A day is asked for from its beginning: no part of what a lease used is left out of it."""
+    told = Told()
+    billed(told, PROJECT, CLOCK().replace(hour=23, minute=59))
+    for asked in told.asked:
+        (start,) = parse_qs(urlsplit(asked).query)["start_time"]
+        assert int(start) == NOW - NOW % DAY
 
 
 GOOD = {"api_key_id": "key_a", "input_tokens": 1, "output_tokens": 1}

@@ -46,7 +46,7 @@ _ROUTES: list[tuple[str, str, str]] = [
     ("POST", "/v1/organization/projects/{}/service_accounts/{}/api_keys", "create_key"),
     ("GET", "/v1/organization/projects/{}/api_keys", "list_keys"),
     ("DELETE", "/v1/organization/projects/{}/api_keys/{}", "delete_key"),
-    ("GET", "/v1/organization/usage/completions", "usage"),
+    ("GET", "/v1/organization/usage/{}", "usage"),
     ("GET", "/v1/organization/costs", "costs"),
 ]
 
@@ -212,8 +212,8 @@ class OpenAIServer:
         gone = self.org.delete_key(project, key)
         return {"object": "organization.project.api_key.deleted", "id": gone.id, "deleted": True}
 
-    def _usage(self, asked: shapes.Asked) -> Said:
-        return openai_usage.usage(self.calls, asked.query, self.now())
+    def _usage(self, asked: shapes.Asked, kind: str) -> Said:
+        return openai_usage.usage(self.calls, asked.query, self.now(), kind)
 
     def _costs(self, asked: shapes.Asked) -> Said:
         return openai_usage.costs(self.calls, asked.query, self.now())

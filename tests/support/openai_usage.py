@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 WIDTHS = {"1m": (60, 60, 1440), "1h": (3600, 24, 168), "1d": (86_400, 7, 31)}
 """Seconds of a bucket, how many of them by default, how many at most."""
 COST_BUCKETS = 180
+KINDS = ("completions", "embeddings", "moderations")
+"""Which usage counts tokens."""
 USAGE_GROUPS = ("project_id", "user_id", "api_key_id", "model")
 COST_GROUPS = ("project_id", "user_id", "api_key_id", "line_item")
 FILTERS = {"project_ids": "project_id", "api_key_ids": "api_key_id", "models": "model"}
@@ -22,7 +24,7 @@ FILTERS = {"project_ids": "project_id", "api_key_ids": "api_key_id", "models": "
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a model. `cost` in USD."""
+    """One call of a model. `cost` in USD; `kind` is the usage that it counts among."""
 
     at: int
     project_id: str
@@ -32,6 +34,7 @@ class Call:
     input_tokens: int
     output_tokens: int
     cost: Decimal
+    kind: str = "completions"
 
     @property
     def line_item(self) -> str:
@@ -42,14 +45,19 @@ class Call:
 Query = dict[str, list[str]]
 
 
-def usage(calls: Sequence[Call], query: Query, now: float) -> dict[str, Any]:
-    """Return a page of /organization/usage/completions."""
+def usage(
+    calls: Sequence[Call], query: Query, now: float, kind: str = "completions"
+) -> dict[str, Any]:
+    """Return a page of /organization/usage/KIND."""
+    if kind not in KINDS:
+        raise RefusedError(404, "not_found", f"there is no usage of {kind}")
+    calls = [one for one in calls if one.kind == kind]
     width = _one(query, "bucket_width", "1d")
     if width not in WIDTHS:
         raise RefusedError(400, "invalid_value", "bucket_width is none of 1m, 1h, 1d")
     seconds, usual, most = WIDTHS[width]
     groups = _groups(query, USAGE_GROUPS)
-    return _page(calls, query, now, (seconds, usual, most), lambda one: _usage(one, groups))
+    return _page(calls, query, now, (seconds, usual, most), lambda one: _usage(one, groups, kind))
 
 
 def costs(calls: Sequence[Call], query: Query, now: float) -> dict[str, Any]:
@@ -85,13 +93,18 @@ def _page(
     return {"object": "page", "data": data, "has_more": more, "next_page": following}
 
 
-def _usage(calls: Sequence[Call], groups: Sequence[str]) -> list[dict[str, Any]]:
+def _usage(calls: Sequence[Call], groups: Sequence[str], kind: str) -> list[dict[str, Any]]:
+    def output(members: Sequence[Call]) -> dict[str, int]:
+        if kind != "completions":
+            return {}
+        made = sum(one.output_tokens for one in members)
+        return {"output_tokens": made, "input_cached_tokens": 0}
+
     return [
         {
-            "object": "organization.usage.completions.result",
+            "object": f"organization.usage.{kind}.result",
             "input_tokens": sum(one.input_tokens for one in members),
-            "output_tokens": sum(one.output_tokens for one in members),
-            "input_cached_tokens": 0,
+            **output(members),
             "num_model_requests": len(members),
             **dict.fromkeys(USAGE_GROUPS),
             **dict(zip(groups, values, strict=True)),
