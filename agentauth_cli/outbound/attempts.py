@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from agentauth_cli.transport import Deadline, Response
 
 ATTEMPTS = 3
+_TOO_MANY, _SERVERS_FAULT = 429, 500
 
 
 def jittered(most: float) -> None:
@@ -19,11 +20,16 @@ def jittered(most: float) -> None:
     time.sleep(random.uniform(0, most))  # noqa: S311 - spreads attempts, keeps no secret
 
 
+def busy(response: Response) -> bool:
+    """Say whether it may be another answer later, by its status alone."""
+    return response.status >= _SERVERS_FAULT or response.status == _TOO_MANY
+
+
 def standing(
     call: Callable[[], Response],
-    passes: Callable[[Response], bool],
     deadline: Deadline,
     pause: Callable[[float], None],
+    passes: Callable[[Response], bool] = busy,
 ) -> Response:
     """Return the answer that stands: the first that is no passing fault, or the last attempt's.
 

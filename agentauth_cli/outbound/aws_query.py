@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from agentauth_cli.errors import ProviderAnswerError
 from agentauth_cli.outbound import aws_xml
-from agentauth_cli.outbound.attempts import standing
+from agentauth_cli.outbound.attempts import busy, standing
 from agentauth_cli.secret import told
 from agentauth_cli.transport import Deadline, send
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     Sign = Callable[[str, Mapping[str, str], bytes], Mapping[str, str]]
 
 _OK = 200
-_SERVERS_FAULT = 500
-_BUSY = 429
 _PASSING = frozenset(
     {
         "ConcurrentModification",
@@ -93,9 +91,9 @@ class Query:
         deadline = Deadline(self.endpoint.seconds)
         response = standing(
             lambda: self._sent(fields, deadline),
-            lambda answer: answer.status != _OK and self._refusal(answer).passes,
             deadline,
             self.pause,
+            lambda answer: answer.status != _OK and self._refusal(answer).passes,
         )
         if response.status != _OK:
             return self._refusal(response)
@@ -129,9 +127,8 @@ class Query:
         code, why, request_id = (
             told(text, *self.secrets) if isinstance(text, str) else "" for text in texts
         )
-        fault = response.status >= _SERVERS_FAULT or response.status == _BUSY
         why = why or f"status {response.status}, without a reason"
-        return Refusal(code, why, request_id, fault or code in _PASSING)
+        return Refusal(code, why, request_id, busy(response) or code in _PASSING)
 
 
 def _result(answer: aws_xml.Tree, operation: str) -> Mapping[str, Any]:

@@ -75,7 +75,7 @@ class Google:
             named = {"accept": "application/json", **headers}
             return send("POST", url, deadline=self.deadline, headers=named, body=body)
 
-        response = standing(call, gcp_refusal.passes, self.deadline, self.pause)
+        response = standing(call, self.deadline, self.pause)
         return understood(what, response, *secrets)
 
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from agentauth_cli.errors import AgentAuthError
     from agentauth_cli.transport import Response
 
-_BUSY = 429
-_SERVERS_FAULT = 500
 _NEW_SOURCE = frozenset({"invalid_grant", "UNAUTHENTICATED"})
 """What another source credential mends."""
 
@@ -31,11 +29,6 @@ _HINTS = {
     ),
     "NOT_FOUND": "See that the service account is there: service_account_template, and `project`",
 }
-
-
-def passes(response: Response) -> bool:
-    """Say whether it may be another answer later."""
-    return response.status >= _SERVERS_FAULT or response.status == _BUSY
 
 
 def meant(what: str, response: Response, *secrets: str) -> AgentAuthError:

@@ -33,7 +33,7 @@ FIXED = {
 
 _PAGE = "https://huggingface.co/docs/hub/trusted-publishers"
 _OK, _ACCEPTED = 200, 202
-_UNAUTHORIZED, _BUSY, _SERVERS_FAULT = 401, 429, 500
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,6 @@ class Hub:
                 headers={"accept": "application/json", **kind, **(headers or {})},
                 body=content,
             ),
-            lambda answer: answer.status == _BUSY or answer.status >= _SERVERS_FAULT,
             deadline,
             self.pause,
         )

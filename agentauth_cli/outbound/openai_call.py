@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from agentauth_cli.transport import Response
 
 _OK = 200
-_SERVERS_FAULT = 500
-_BUSY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,6 @@ class Caller:
         deadline = Deadline(self.seconds)
         response = standing(
             lambda: send(method, url, deadline=deadline, headers=headers, body=content),
-            lambda answer: answer.status >= _SERVERS_FAULT or answer.status == _BUSY,
             deadline,
             self.pause,
         )

@@ -17,7 +17,6 @@ def asked(statuses: list[int], seconds: float = 20.0) -> tuple[int, int, list[fl
     left = list(statuses)
     stands = attempts.standing(
         lambda: Response(left.pop(0), {}, b""),
-        lambda answer: answer.status == 503,
         Deadline(seconds),
         waited.append,
     )
@@ -29,6 +28,7 @@ def test_the_first_answer_that_is_no_passing_fault_stands() -> None:
     assert asked([200, 1]) == (200, 1, [])
     assert asked([403, 1]) == (403, 1, [])
     assert asked([503, 200, 1]) == (200, 2, [1.0])
+    assert asked([429, 500, 404, 1]) == (404, 3, [1.0, 2.0])
 
 
 def test_three_answers_at_most() -> None:
