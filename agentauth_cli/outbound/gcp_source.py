@@ -176,7 +176,7 @@ def _of_key(adc: Adc, google: Google, clock: Clock) -> Secret:
     try:
         headers = {"kid": adc.text("private_key_id")}
         assertion = jwt.encode(claims, adc.text("private_key"), "RS256", headers)
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):  # the last for a public key
         raise SourceCredentialError("its private_key is none of RSA") from None
     return _granted(
         adc, google, {"grant_type": _JWT_GRANT, "assertion": assertion}, Secret(assertion)

@@ -57,6 +57,12 @@ PEM = (
     )
     .decode()
 )
+PUBLIC = (
+    signer("RS256")
+    .private.public_key()
+    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 SECRETS = ("made-up-client-secret", "made-up-refresh-token", SOURCE, SUBJECT, PEM)
 
 
@@ -343,6 +349,7 @@ BAD: dict[str, Any] = {
     "a login without its token": user(URL, refresh_token=None),
     "an endpoint that is no text": user(URL, token_uri=1),
     "a key that is none": key(URL, private_key="-----BEGIN PRIVATE KEY-----"),
+    "a key that only checks": key(URL, private_key=PUBLIC),
     "a key of text": key(URL, private_key="x"),
     "no key": key(URL, private_key=None),
     "no account of the key": key(URL, client_email=None),
