@@ -18,7 +18,7 @@ Value = Any
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _OUTSIDE_NAME = re.compile(r"[^A-Za-z0-9_-]")
-_SPECIAL = re.compile(r'["\\]|[\0-\x1f\x7f-\x9f]|[$%](?=\{)')
+_SPECIAL = re.compile(r'["\\]|[\0-\x1f\x7f-\x9f\u2028\u2029]|[$%](?=\{)')
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _INDENT = "  "
 _WIDTH = 80

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import hcl2
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentauth_cli.bootstrap.hcl import Block, Expression, call, label, quoted, text
@@ -27,12 +27,14 @@ AWKWARD = [
 
 @settings(deadline=None)  # the parser loads its grammar at the first
 @given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("one\u2028two\u2029three")
 def test_a_quoted_text_means_itself_and_interpolates_nothing(value: str) -> None:
     """HCL's escapes are those of JSON, and its templates begin with two characters alone."""
     written = quoted(value)
     assert "${" not in written
     assert "%{" not in written
     assert json.loads(written) == value
+    assert written.splitlines() == [written]
     hcl2.loads(f"a = {written}\n")
 
 
