@@ -27,7 +27,7 @@ _USAGE = tuple(
 _COSTS = "/organization/costs"
 _DAYS = 31  # of a page: as many as both give
 _DAY = 86_400  # seconds
-_PAGES = 100
+_PAGES = 10  # more than the days that anybody asks for have
 _MICRO = 1_000_000
 _MOST = 10**12
 """Tokens of a day, or USD: what is more cannot be meant."""
