@@ -142,10 +142,11 @@ def send(
     except OSError as error:  # also http.client's RemoteDisconnected, and ssl's errors
         raise ProviderUnreachableError(f"{target}: {_reason(error)}") from error
     except (HTTPException, ValueError) as error:
-        # ValueError: a negative chunk size. The exception's own text would quote the answer.
+        # ValueError: a negative chunk size. The exception's own text would quote the answer, which
+        # may quote what was asked: no traceback has it either.
         raise ProviderAnswerError(
             f"{target}: no complete HTTP answer ({type(error).__name__})"
-        ) from error
+        ) from None
     finally:
         if wire is not None:
             wire.close()

@@ -156,6 +156,14 @@ TIMES: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("line", ["{}", "HTTP/1.1 {} x", "HTTP/9{} 200 x"])
+def test_what_echoes_the_key_in_a_broken_answer_is_not_quoted(line: str) -> None:
+    """An exception chain must not carry a secret: `--debug` shows all of it."""
+    caught, asked = vended([[f"{line.format(ADMIN_KEY)}\r\n\r\n".encode()]], "key")
+    assert isinstance(caught, ProviderAnswerError)
+    assert (caught.exit_code, asked) == (8, 1)
+
+
 @pytest.mark.parametrize("end", [10**400, -(10**400)])
 @pytest.mark.parametrize(("way", "name"), [("key", "expires_at"), ("token", "expires_in")])
 def test_an_end_beyond_all_numbers_is_refused(way: str, name: str, end: int) -> None:
