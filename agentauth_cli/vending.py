@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from agentauth_cli.ending import revoke
 from agentauth_cli.errors import (
     AgentAuthError,
     AuthenticationError,
@@ -21,9 +22,7 @@ from agentauth_cli.errors import (
     UndeliveredError,
 )
 from agentauth_cli.ledger import records
-from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import (
-    NOT_ALONE,
     Charge,
     Decision,
     Lease,
@@ -44,12 +43,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from agentauth_cli.model import Preview, Revocation
+    from agentauth_cli.model import Preview
     from agentauth_cli.policy.budgets import Budget
     from agentauth_cli.policy.packed import Policy
     from agentauth_cli.policy.prices import PriceTable
     from agentauth_cli.policy.switches import Switch
-    from agentauth_cli.ports import Clock, CredentialBroker, Ledger, Record, Revoker
+    from agentauth_cli.ports import Clock, CredentialBroker, Ledger
 
 TIME_TO_LIVE = timedelta(seconds=80)
 """How long a lease may be pending: the transport's deadline of 20 s, and a minute."""
@@ -328,55 +327,6 @@ def check_alive(parts: Parts, vended: Vended) -> None:
     """Raise UndeliveredError for a credential that has expired on its way."""
     if parts.clock() >= vended.credential.expires_at:
         raise UndeliveredError("the credential expired before it could be handed over")
-
-
-def revoke(
-    ledger: Ledger,
-    revoker: Callable[[], Revoker],
-    lease: Lease,
-    credential: ProviderCredential | None = None,
-    said: Record | None = None,
-) -> Revocation:
-    """End the credential of a lease, as far as its provider can; write down what came of it.
-
-    `said` is who asked for it, and why. Without, it is only the lease that ends: that a credential
-    cannot be revoked alone is then not worth a record. Raises ProviderError, SourceCredentialError,
-    ConfigError; StateError.
-    """
-    record = {"event": "lease.revoked", **lease_fields(lease), **(said or {})}
-    try:
-        found = revoker().revoke(lease, credential)
-    except AgentAuthError as error:
-        ledger.append({**record, "outcome": f"failed: {error.message}"})
-        raise
-    record["outcome"] = found.outcome
-    if found.reach:
-        record["reach"] = found.reach
-    if not found.lives_on:
-        ledger.revoked(lease.id, record)
-    elif said is not None or found.outcome != NOT_ALONE:
-        ledger.append(record)
-    return found
-
-
-def settle(ledger: Ledger, lease_id: str) -> bool:
-    """End an issued lease before its credential does: what it reserved is spent.
-
-    False where it is over already, or never was. Raises StateError.
-    """
-    lease = ledger.lease(lease_id)
-    if lease is None:
-        return False
-    return ledger.settle(lease_id, {"event": "lease.settled", **lease_fields(lease)})
-
-
-def undelivered(ledger: Ledger, lease_id: str, why: str) -> None:
-    """Note that an issued credential never reached its caller after all. Raises StateError."""
-    lease = ledger.lease(lease_id)
-    if lease is not None:
-        reason = f"undelivered: {why}"
-        record = {"event": "vend.failed", **lease_fields(lease), "decision": Decision.DENY}
-        ledger.undelivered(lease_id, {**record, "reason": reason})
 
 
 class Trail:

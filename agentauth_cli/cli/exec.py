@@ -30,9 +30,10 @@ from agentauth_cli.deliver.formats import secrets
 from agentauth_cli.deliver.mask import Mask
 from agentauth_cli.deliver.streams import shown
 from agentauth_cli.deliver.terminal import Terminal
+from agentauth_cli.ending import revoke, settle
 from agentauth_cli.errors import AgentAuthError, StateError, Stopped, UsageError
 from agentauth_cli.model import ProviderType
-from agentauth_cli.vending import Asked, Parts, Vended, check_alive, revoke, settle
+from agentauth_cli.vending import Asked, Parts, Vended, check_alive
 from agentauth_cli.vending import vend as go
 from agentauth_cli.wiring import Wiring
 

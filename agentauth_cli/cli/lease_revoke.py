@@ -18,6 +18,7 @@ from agentauth_cli.cli.identity import by
 from agentauth_cli.cli.leases import named
 from agentauth_cli.cli.options import Json, Reason, WithOthers
 from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.ending import revoke
 from agentauth_cli.errors import (
     ConfigError,
     ProviderError,
@@ -26,7 +27,6 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.ledger.rows import lease_fields
 from agentauth_cli.model import ProviderType, Revocation
-from agentauth_cli.vending import revoke
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from agentauth_cli.cli import screen
 from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.ending import revoke
 from agentauth_cli.errors import (
     ConfigError,
     ProviderError,
@@ -15,7 +16,6 @@ from agentauth_cli.errors import (
 )
 from agentauth_cli.model import ProviderType
 from agentauth_cli.tables.shape import did_you_mean
-from agentauth_cli.vending import revoke
 
 if TYPE_CHECKING:
     from agentauth_cli.model import Lease

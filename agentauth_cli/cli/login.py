@@ -18,6 +18,7 @@ from agentauth_cli.cli.identity import via
 from agentauth_cli.cli.leases import end_alone, say_living
 from agentauth_cli.cli.options import Identity, Json
 from agentauth_cli.deliver.formats import rfc3339
+from agentauth_cli.ending import settle
 from agentauth_cli.errors import UsageError
 from agentauth_cli.inbound import session
 from agentauth_cli.inbound.jwt import MAX_TOKEN
@@ -25,7 +26,7 @@ from agentauth_cli.inbound.login import DEFAULT
 from agentauth_cli.ledger import records
 from agentauth_cli.ledger.rows import stamp
 from agentauth_cli.secret import Secret
-from agentauth_cli.vending import identify, settle
+from agentauth_cli.vending import identify
 from agentauth_cli.wiring import Wiring
 
 if TYPE_CHECKING:

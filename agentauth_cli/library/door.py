@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agentauth_cli import vending
+from agentauth_cli import ending, vending
 from agentauth_cli.errors import (
     AgentAuthError,
     AuthenticationError,
@@ -167,7 +167,7 @@ class AgentAuth:
     def _undelivered(self, credential: ProviderCredential) -> None:
         # Where that cannot be written it is held until its end, as any lease.
         with contextlib.suppress(AgentAuthError), self.wiring() as wiring:
-            vending.undelivered(wiring.ledger, credential.lease, "nobody waits for it any more")
+            ending.undelivered(wiring.ledger, credential.lease, "nobody waits for it any more")
 
     @contextlib.contextmanager
     def lease(
@@ -187,7 +187,7 @@ class AgentAuth:
         The credential itself lives as long as its provider says.
         """
         with self.wiring() as wiring:
-            return vending.settle(wiring.ledger, credential.lease)
+            return ending.settle(wiring.ledger, credential.lease)
 
     def _take_back(self, credential: ProviderCredential) -> None:
         # What came of it is in the audit trail, and the credential ends by its own time anyhow.
@@ -195,7 +195,7 @@ class AgentAuth:
             lease = wiring.ledger.lease(credential.lease)
             if lease is not None:
                 broker = partial(wiring.broker_of, credential.provider, lease.environment)
-                vending.revoke(wiring.ledger, broker, lease, credential)
+                ending.revoke(wiring.ledger, broker, lease, credential)
 
     def record_usage(
         self,
