@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -68,7 +69,18 @@ class Admin:
         answer = self.caller.ask(method, self.base + path, shown.parameters, bearer=self.key())
         if isinstance(answer, Refusal):
             raise _meant(f"a key of {account} in {self.project}", answer)
-        return openai_key.key(answer, shown.parameters, now)
+        try:
+            return openai_key.key(answer, shown.parameters, now)
+        except ProviderAnswerError:
+            if answer.get("name") == shown.parameters["name"]:
+                self._drop(answer.get("id"))
+            raise
+
+    def _drop(self, key_id: object) -> None:
+        """Delete a key of ours that is not believed: it may live for ever."""
+        if isinstance(key_id, str):
+            with contextlib.suppress(AgentAuthError):  # what is told is why it is not believed
+                self.delete(key_id)
 
     def delete(self, key_id: str) -> Revocation:
         """Delete a key: `unconfirmed` where the project has none such, which was it, or never was.

@@ -166,6 +166,22 @@ def test_a_key_that_is_not_confirmed_to_be_gone_is_a_failure(api: OpenAIServer) 
             mint.revoke(lease(made.credential_id))
 
 
+@pytest.mark.parametrize(
+    ("over", "deleted"),
+    [({"expires_at": None}, True), ({"expires_at": 1}, True), ({"name": "another"}, False)],
+)
+def test_a_key_that_is_not_believed_is_deleted(
+    api: OpenAIServer, over: dict[str, Any], deleted: bool
+) -> None:
+    """One that would never end is not left behind; one that is not ours is not touched."""
+    path = f"/v1/organization/projects/{PROJECT}/service_accounts/{ACCOUNT}/api_keys"
+    api.over[path] = over
+    with pytest.raises(ProviderAnswerError):
+        admin(api).vend_credential(ALICE, CHAT)
+    [made] = api.org.keys
+    assert made.deleted is deleted
+
+
 def test_each_lease_has_a_key_of_its_own(api: OpenAIServer) -> None:
     """One key for each lease, named after it; several grants become scopes of one key."""
     grants = (
