@@ -515,3 +515,13 @@ def test_nothing_of_an_sdk_is_loaded() -> None:
         )
         assert done.returncode == 0, done.stderr
         assert len(api.org.keys) == 1
+
+
+def test_what_was_billed_is_read_with_a_good_admin_key_alone(api: OpenAIServer) -> None:
+    """Without an admin key nobody is asked; one that OpenAI refuses is no source."""
+    asked = len(api.asked)
+    with pytest.raises(ConfigError, match="no admin key"):
+        exchange(api).billed(api.clock())
+    assert len(api.asked) == asked
+    with pytest.raises(SourceCredentialError, match="/organization/usage/"):
+        admin(api, admin_key=lambda: Secret("made-up-wrong-admin-key")).billed(api.clock())
