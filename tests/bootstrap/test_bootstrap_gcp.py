@@ -18,9 +18,9 @@ from agentauth_cli.bootstrap.gcp_terraform import terraform
 from agentauth_cli.errors import ConfigError
 from agentauth_cli.model import Principal, ProviderType, ToolRequest
 from agentauth_cli.outbound.gcp import GCPCredentialBroker
-from support import absent
 from support.configs import config, load, loaded
 from support.shells import WORDS, entries, words
+from support.terraform import laid_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -534,11 +534,4 @@ def test_one_environment_says_nothing_of_another() -> None:
 def test_terraform_finds_it_well_laid_out(tmp_path: Path) -> None:
     """`terraform fmt -check` has nothing to say."""
     (tmp_path / "main.tf").write_text(terraform(planned(inbound__issuers={"okta": CI})))
-    said = subprocess.run(
-        [absent.program("terraform"), "fmt", "-check", "-diff"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (said.returncode, said.stdout) == (0, "")
+    assert laid_out(tmp_path) == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from typing import TYPE_CHECKING
 
 import hcl2
@@ -13,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentauth_cli.bootstrap.hcl import Block, Expression, call, label, quoted, text
-from support import absent
+from support.terraform import laid_out, terraform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +43,7 @@ def test_terraform_reads_every_awkward_text_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "main.tf").write_text(
         text("A document", [Block("locals", attributes={"found": call("jsonencode", document)})])
     )
-    done = subprocess.run(
-        [absent.program("terraform"), "console"],
-        cwd=tmp_path,
-        input="base64encode(local.found)\n",
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHECKPOINT_DISABLE": "1"},
-    )
+    done = terraform(tmp_path, "console", stdin="base64encode(local.found)\n")
     assert json.loads(base64.b64decode(done.stdout.strip().strip('"'))) == document
 
 
@@ -127,9 +118,7 @@ resource "kind" "name" {
 def test_that_layout_is_the_one_of_terraform_fmt(tmp_path: Path) -> None:
     """`terraform fmt -check` has nothing to say."""
     (tmp_path / "main.tf").write_text(LAID_OUT)
-    command = [absent.program("terraform"), "fmt", "-check", "-diff"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
+    assert laid_out(tmp_path) == ""
 
 
 @pytest.mark.parametrize(
