@@ -33,6 +33,8 @@ MAX_TEXT = 256
 _END_OF_TIME = 253_402_300_799  # the last second of the year 9999, which a datetime can hold
 _CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _NUMBERS = frozenset({int, float})  # JSON's; bool is a subclass of int
+_OBJECTS = (dict, MappingProxyType)
+_FLAT = frozenset({str, int, float, bool, type(None)})
 _SHOWN = 80
 
 
@@ -241,8 +243,10 @@ def _authenticated_at(auth_time: Any, now: float) -> datetime | None:
 
 
 def _frozen(value: Any) -> Any:
-    """Return a copy that nobody can change: what was read is remembered (`jwt`)."""
-    if isinstance(value, dict | MappingProxyType):
+    """Return what nobody can change: what was read is remembered (`jwt`)."""
+    if isinstance(value, MappingProxyType) and _FLAT.issuperset(map(type, value.values())):
+        return value
+    if isinstance(value, _OBJECTS):
         return MappingProxyType({name: _frozen(one) for name, one in value.items()})
     if isinstance(value, list):
         return tuple(map(_frozen, value))
